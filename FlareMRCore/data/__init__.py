@@ -1,0 +1,1 @@
+"""What the numbers mean: geometry, volumes, label tables, cases, files and the phantom."""

@@ -1,0 +1,1 @@
+"""Pure functions on volumes and label maps (numpy, SciPy, SimpleITK, cc3d)."""

@@ -1,0 +1,1 @@
+"""Weights and a volume in, a label map out (torch)."""

@@ -1,0 +1,1 @@
+"""Network modules and their named builders (torch)."""

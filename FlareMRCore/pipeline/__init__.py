@@ -1,0 +1,1 @@
+"""Composition of the layers below: cases, batches, recipes."""

@@ -1,0 +1,1 @@
+"""A dataset and parameters in, weights out (torch)."""
