@@ -1,0 +1,49 @@
+"""How a running job learns that it shall stop: Ctrl-C, SIGTERM or the cancel file."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+from FlareMRCore.events import CancelFile
+
+
+@dataclass(slots=True)
+class Cancellation:
+    """True, when called, once the user asked to stop."""
+
+    cancel_file: CancelFile = field(default_factory=CancelFile.from_environment)
+    asked: bool = False
+
+    def __call__(self) -> bool:
+        """Whether the job shall stop."""
+        return self.asked or self.cancel_file()
+
+
+@contextmanager
+def watch_signals(cancellation: Cancellation) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a request to stop; the second one interrupts at once.
+
+    Outside the main thread nothing is changed, because Python allows handlers there only.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        if cancellation.asked:
+            raise KeyboardInterrupt
+        cancellation.asked = True
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), ask) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            if handler is not None:
+                signal.signal(getattr(signal, name), handler)
