@@ -10,6 +10,8 @@ from torch import nn
 
 from FlareMRCore.errors import UsageError
 from FlareMRCore.networks.blocks import BlockStyle
+from FlareMRCore.networks.phtrans import PHTrans, PHTransPlan
+from FlareMRCore.networks.subvoxel_unet import flaremr_coarse, flaremr_fine
 from FlareMRCore.networks.unet import Branch, UNet, UNetPlan
 
 ORGAN_CLASSES = 14
@@ -36,6 +38,29 @@ class NetworkEntry:
     input_shape: tuple[int, ...]
     classes: int
     description: str
+
+
+def li_coarse() -> PHTrans:
+    """Small coarse network of Li et al. (6 678 568 parameters).
+
+    Source: Li et al., FLARE 2024 task 3.
+    """
+    return _li_small((64, 64, 64), (4, 4, 4), FOREGROUND_CLASSES)
+
+
+def li_fine() -> PHTrans:
+    """Small fine network of Li et al. (6 677 528 parameters)."""
+    return _li_small((96, 192, 192), (3, 4, 4), ORGAN_CLASSES)
+
+
+def li_big() -> PHTrans:
+    """Big network of Li et al. as it was run: 24 channels (20 470 332 parameters)."""
+    return _li_big(24)
+
+
+def li_big_as_written() -> PHTrans:
+    """Big network of Li et al. with the 36 channels of the text (32 545 092 parameters)."""
+    return _li_big(36)
 
 
 def zhu_small() -> UNet:
@@ -139,6 +164,38 @@ def build_network(name: str) -> nn.Module:
     return network_entry(name).build()
 
 
+def _li_small(
+    input_shape: tuple[int, int, int], window: tuple[int, int, int], classes: int
+) -> PHTrans:
+    return PHTrans(
+        PHTransPlan(
+            input_shape=input_shape,
+            classes=classes,
+            base_channels=16,
+            max_channels=200,
+            heads=(4, 4, 4),
+            window=window,
+            mlp_ratio=1.0,
+            drop_path=0.1,
+        )
+    )
+
+
+def _li_big(base_channels: int) -> PHTrans:
+    return PHTrans(
+        PHTransPlan(
+            input_shape=(96, 256, 256),
+            classes=ORGAN_CLASSES,
+            base_channels=base_channels,
+            max_channels=360,
+            heads=(3, 6, 12),
+            window=(3, 4, 4),
+            mlp_ratio=4.0,
+            drop_path=0.2,
+        )
+    )
+
+
 def _zhu(channels: tuple[int, ...], strides: tuple[tuple[int, ...], ...]) -> UNet:
     return UNet(
         UNetPlan(
@@ -186,6 +243,36 @@ def _ye(
 
 
 _ENTRIES = (
+    NetworkEntry(
+        "flaremr-coarse",
+        flaremr_coarse,
+        (1, 48, 56, 64),
+        ORGAN_CLASSES,
+        "FlareMR, whole abdomen at 6 mm",
+    ),
+    NetworkEntry(
+        "flaremr-fine", flaremr_fine, (1, 96, 112, 128), ORGAN_CLASSES, "FlareMR, organs at 3 mm"
+    ),
+    NetworkEntry(
+        "li2024-coarse",
+        li_coarse,
+        (1, 64, 64, 64),
+        FOREGROUND_CLASSES,
+        "Li 2024, small PHTrans, stage 1",
+    ),
+    NetworkEntry(
+        "li2024-fine", li_fine, (1, 96, 192, 192), ORGAN_CLASSES, "Li 2024, small PHTrans, stage 2"
+    ),
+    NetworkEntry(
+        "li2024-big", li_big, (1, 96, 256, 256), ORGAN_CLASSES, "Li 2024, big PHTrans as run"
+    ),
+    NetworkEntry(
+        "li2024-big-36",
+        li_big_as_written,
+        (1, 96, 256, 256),
+        ORGAN_CLASSES,
+        "Li 2024, big PHTrans as written",
+    ),
     NetworkEntry(
         "zhu2024-small", zhu_small, (1, 40, 224, 192), ORGAN_CLASSES, "Zhu 2024, final U-Net"
     ),
