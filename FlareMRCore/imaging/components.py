@@ -1,0 +1,138 @@
+"""Connected components of label arrays: keep, drop, count, and fill what they enclose."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from FlareMRCore.data.geometry import Shape
+from FlareMRCore.data.volume import LabelMap
+from FlareMRCore.imaging.cropping import foreground_box
+
+LabelT = TypeVar("LabelT", bound=np.integer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Components:
+    """Components of all labels of an array; component 0 is background.
+
+    `voxels` are flat indices of the foreground, `component` the component of each of them;
+    `size` (voxels) and `value` (label) are indexed by component.
+    """
+
+    voxels: NDArray[np.intp]
+    component: NDArray[np.intp]
+    size: NDArray[np.intp]
+    value: NDArray[np.intp]
+
+    def largest(self, value: int) -> int:
+        """Largest component of a label (of equal ones the first); 0 if there is none."""
+        sizes = np.where(self.value == value, self.size, 0)
+        return int(sizes.argmax()) if sizes.any() else 0
+
+
+def keep_largest_components(array: NDArray[LabelT], values: Collection[int]) -> NDArray[LabelT]:
+    """`array` (K, J, I) where each label of `values` keeps only its largest component.
+
+    Other labels stay as they are. Components are 26-connected. A new array.
+    """
+    found = _components(array)
+    keep = ~np.isin(found.value, list(values))
+    for value in values:
+        keep[found.largest(value)] = True
+    return _without(array, found, ~keep)
+
+
+def remove_small_components(
+    label_map: LabelMap, *, min_volume_ml: float, keep_largest: bool = True
+) -> LabelMap:
+    """`label_map` without components smaller than `min_volume_ml`.
+
+    With `keep_largest` the largest component of a label stays however small it is, so that no
+    organ vanishes altogether.
+    """
+    found = _components(label_map.array)
+    voxel_ml = label_map.geometry.voxel_volume_mm3 / 1000
+    drop = found.size * voxel_ml < min_volume_ml
+    if keep_largest:
+        drop[[found.largest(int(value)) for value in np.unique(found.value)]] = False
+    array = _without(label_map.array, found, drop)
+    return LabelMap(array, label_map.geometry, label_map.labels)
+
+
+def component_counts(array: NDArray[np.integer]) -> dict[int, int]:
+    """Number of 26-connected components of each label of `array` except 0; empty if there is none.
+
+    >>> component_counts(np.array([[[1, 0, 1, 2]]]))
+    {1: 2, 2: 1}
+    """
+    found = _components(array)
+    values, counts = np.unique(found.value[1:], return_counts=True)
+    return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def fill_holes(mask: NDArray[np.bool_], *, axis: int | None = None) -> NDArray[np.bool_]:
+    """`mask` (K, J, I) with its enclosed holes filled; a new array.
+
+    Args:
+        mask: any boolean array with three axes.
+        axis: None fills cavities closed in 3-D; 0, 1 or 2 fills holes closed within each slice
+            perpendicular to that axis.
+    """
+    structure = ndimage.generate_binary_structure(3, 1)
+    if axis is not None:
+        structure = structure & ~_neighbors_along(axis)
+    outside, count = ndimage.label(~mask, structure=structure)
+    is_open = np.zeros(count + 1, dtype=np.bool_)
+    for edge_axis in range(3):
+        if edge_axis != axis:
+            is_open[np.take(outside, [0, -1], axis=edge_axis)] = True
+    is_open[0] = False
+    filled: NDArray[np.bool_] = ~is_open[outside]
+    return filled
+
+
+def _components(array: NDArray[np.integer]) -> _Components:
+    """Components of all labels at once, found inside the foreground's box."""
+    box = foreground_box(array)
+    if box is None:
+        empty = np.zeros(0, dtype=np.intp)
+        zero = np.zeros(1, dtype=np.intp)
+        return _Components(empty, empty, zero, zero)
+    part = np.ascontiguousarray(array[box.slices])
+    labeled = cc3d.connected_components(part, connectivity=26)
+    inside = np.flatnonzero(part)
+    component = labeled.ravel()[inside].astype(np.intp)
+    size = np.bincount(component)
+    value = np.zeros(len(size), dtype=np.intp)
+    value[component] = part.ravel()[inside]
+    return _Components(_moved(inside, box.start, box.shape, array.shape), component, size, value)
+
+
+def _moved(
+    flat: NDArray[np.intp], start: Shape, part_shape: Shape, shape: tuple[int, ...]
+) -> NDArray[np.intp]:
+    """Flat indices in the whole array of flat indices in a part that begins at `start`."""
+    indices = np.unravel_index(flat, part_shape)
+    shifted = tuple(n + a for n, a in zip(indices, start, strict=True))
+    return np.ravel_multi_index(shifted, shape).astype(np.intp, copy=False)
+
+
+def _without(
+    array: NDArray[LabelT], found: _Components, drop: NDArray[np.bool_]
+) -> NDArray[LabelT]:
+    result = np.array(array, order="C")
+    result.reshape(-1)[found.voxels[drop[found.component]]] = 0
+    return result
+
+
+def _neighbors_along(axis: int) -> NDArray[np.bool_]:
+    """The two neighbors along `axis` in a 3x3x3 structure."""
+    structure = np.zeros((3, 3, 3), dtype=np.bool_)
+    structure[tuple(slice(None) if n == axis else 1 for n in range(3))] = True
+    structure[1, 1, 1] = False
+    return structure
