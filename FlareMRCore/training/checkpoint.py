@@ -1,0 +1,52 @@
+"""Checkpoints: everything a training run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from FlareMRCore.errors import WeightsError
+
+State = dict[str, Tensor]
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` beside `path`, flush it to disk and rename: a kill leaves the old file."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Content of a checkpoint; only tensors and plain values are accepted.
+
+    Raises:
+        WeightsError: the file is not such a checkpoint.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"{path} is not a readable checkpoint: {error}", code="weights.checkpoint"
+        ) from error
+    return content
+
+
+def update_average(average: State, network: nn.Module, decay: float) -> None:
+    """Exponential moving average of the parameters, in place."""
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            average[name].lerp_(value, 1 - decay)
+
+
+def export_state(path: Path, state: State, builder: str) -> None:
+    """Write inference weights as float16, the format that `load_model` reads."""
+    halved = {name: value.detach().to("cpu", torch.float16) for name, value in state.items()}
+    save_checkpoint(path, {"builder": builder, "state_dict": halved})

@@ -1,0 +1,77 @@
+"""What a scanner does to an image: bias field, thick slices, blur, noise, ghosts, gamma."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.nn import functional
+
+from FlareMRCore.training.contrast import smooth_noise
+
+
+def corrupt(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
+    """The image (K, J, I), not negative, as a scanner would have delivered it.
+
+    Args:
+        image: signal without noise.
+        spacing_mm: isotropic spacing of the image.
+        rng: source of all randomness.
+    """
+    image = image / image.amax().clamp(min=1e-6)
+    if rng.random() < 0.9:
+        image = blur(image, (float(rng.uniform(0.3, 0.8)),) * 3)
+    if rng.random() < 0.6:
+        image = thick_slices(image, spacing_mm, rng)
+    if rng.random() < 0.8:
+        bias = smooth_noise(image.shape, rng, cells=int(rng.integers(2, 5))).to(image)
+        image = image * torch.exp(bias * float(rng.uniform(0, 0.45)))
+    if rng.random() < 0.1:
+        image = _ghost(image, rng)
+    if rng.random() < 0.6:
+        image = _rician(image, float(rng.uniform(0, 0.06)), rng)
+    if rng.random() < 0.4:
+        image = image.clamp(min=0) ** float(np.exp(rng.normal(0, 0.25)))
+    return image
+
+
+def thick_slices(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
+    """Average along one axis over 3 to 9 mm slices and interpolate back to the grid."""
+    axis = int(rng.choice(3, p=[0.65, 0.25, 0.1]))
+    step = float(rng.uniform(3, 9)) / spacing_mm
+    if step < 1.05:
+        return image
+    shape = list(image.shape)
+    shape[axis] = max(2, round(shape[axis] / step))
+    thin = functional.interpolate(image[None, None], size=shape, mode="area")
+    return functional.interpolate(thin, size=image.shape, mode="trilinear")[0, 0]
+
+
+def blur(image: Tensor, sigma_vox: tuple[float, float, float]) -> Tensor:
+    """Gaussian blur of (K, J, I), border repeated, standard deviation in voxels per axis."""
+    result = image[None, None]
+    for axis, sigma in enumerate(sigma_vox):
+        if sigma < 0.1:
+            continue
+        radius = max(1, round(3 * sigma))
+        offsets = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+        kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+        shape, pad = [1, 1, 1, 1, 1], [0] * 6
+        shape[2 + axis] = 2 * radius + 1
+        pad[2 * (2 - axis)] = pad[2 * (2 - axis) + 1] = radius
+        padded = functional.pad(result, pad, mode="replicate")
+        result = functional.conv3d(padded, (kernel / kernel.sum()).reshape(shape))
+    return result[0, 0]
+
+
+def _rician(image: Tensor, sigma: float, rng: Generator) -> Tensor:
+    real = torch.from_numpy(rng.normal(0, sigma, image.shape).astype(np.float32)).to(image)
+    imaginary = torch.from_numpy(rng.normal(0, sigma, image.shape).astype(np.float32)).to(image)
+    return torch.sqrt((image + real) ** 2 + imaginary**2)
+
+
+def _ghost(image: Tensor, rng: Generator) -> Tensor:
+    axis = int(rng.integers(1, 3))
+    shift = int(image.shape[axis] // rng.integers(2, 5))
+    return image + float(rng.uniform(0.03, 0.15)) * torch.roll(image, shift, dims=axis)

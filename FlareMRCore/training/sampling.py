@@ -1,0 +1,164 @@
+"""Random training samples: a warped part of a case with a random MR-like appearance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from FlareMRCore.imaging.intensity import foreground_statistics, standardize
+from FlareMRCore.training.contrast import random_appearance
+from FlareMRCore.training.corruption import blur, corrupt, thick_slices
+from FlareMRCore.training.pack import PackedCase
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParameters:
+    """How samples are drawn.
+
+    Attributes:
+        spacing_mm: isotropic spacing of the samples.
+        shapes: patch shapes (K, J, I), drawn with `shape_shares`.
+        shape_shares: relative frequency of each shape.
+        rotation_deg: standard deviation of the rotation about each axis.
+        scale: largest relative scaling of all axes together; a third of it for each axis alone.
+        elastic_mm: largest standard deviation of the elastic displacement.
+        contrast_shares: families physics, random and curve of `random_appearance`.
+        keep_ct: share of CT samples shown as they are.
+    """
+
+    spacing_mm: float = 6.0
+    shapes: tuple[Shape, ...] = ((56, 48, 64), (40, 48, 64), (24, 48, 64), (56, 16, 64))
+    shape_shares: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1)
+    rotation_deg: float = 7.0
+    scale: float = 0.2
+    elastic_mm: float = 8.0
+    contrast_shares: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    keep_ct: float = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Input (1, K, J, I) float32, labels (K, J, I) int64 and what the labels allow (34, 14)."""
+
+    case_id: str
+    image: Tensor
+    labels: Tensor
+    allowed: Tensor
+
+
+def draw_sample(
+    cases: tuple[PackedCase, ...], parameters: SamplingParameters, rng: Generator
+) -> Sample:
+    """One sample; all randomness comes from `rng`, so a seed per step makes training repeatable."""
+    weights = np.array([case.weight for case in cases])
+    case = cases[int(rng.choice(len(cases), p=weights / weights.sum()))]
+    shares = np.array(parameters.shape_shares)
+    shape = parameters.shapes[int(rng.choice(len(shares), p=shares / shares.sum()))]
+    grid = _source_grid(case, shape, parameters, rng)
+    labels = _pick(case.labels, grid)
+    image = _image(case, grid, parameters, rng)
+    values = image.numpy()
+    if values.min() == values.max():
+        return draw_sample(cases, parameters, rng)
+    standardized = torch.from_numpy(standardize(values, foreground_statistics(values)))
+    jitter = float(np.exp(rng.normal(0, 0.1)))
+    standardized = standardized * jitter + float(rng.normal(0, 0.1))
+    return Sample(case.case_id, standardized[None], labels, torch.from_numpy(case.allowed))
+
+
+def _image(
+    case: PackedCase, grid: Tensor, parameters: SamplingParameters, rng: Generator
+) -> Tensor:
+    source = case.image.astype(np.float32)
+    low = float(source.min())
+    image = _interpolate(source - low, grid)
+    if case.kind == "mr":
+        return _vary_mr(image, parameters.spacing_mm, rng)
+    image = image + low
+    if case.kind == "ct" and rng.random() < parameters.keep_ct:
+        return image
+    tissues = _pick(case.tissues, grid)
+    signal = random_appearance(tissues, image, rng, shares=parameters.contrast_shares)
+    return corrupt(signal, parameters.spacing_mm, rng)
+
+
+def _vary_mr(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
+    """A real MR as another scanner of the same sequence might have shown it."""
+    image = image.clamp(min=0)
+    if rng.random() < 0.5:
+        image = image.clamp(min=0) ** float(np.exp(rng.normal(0, 0.25)))
+    if rng.random() < 0.3:
+        image = thick_slices(image, spacing_mm, rng)
+    if rng.random() < 0.3:
+        image = blur(image, (float(rng.uniform(0.2, 0.7)),) * 3)
+    if rng.random() < 0.7:
+        return corrupt(image, spacing_mm, rng)
+    return image
+
+
+def _source_grid(
+    case: PackedCase, shape: Shape, parameters: SamplingParameters, rng: Generator
+) -> Tensor:
+    """Positions in the case's array for each voxel of the sample, (K, J, I, 3) as grid_sample wants."""
+    axes = [(torch.arange(n) - (n - 1) / 2) * parameters.spacing_mm for n in shape]
+    points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    matrix = torch.from_numpy(_random_matrix(parameters, rng).astype(np.float32))
+    center = torch.from_numpy(_center_vox(case, shape, parameters.spacing_mm, rng))
+    elastic = rng.normal(0, 1, (1, 3, 5, 5, 5)) * rng.uniform(0, parameters.elastic_mm)
+    offsets = functional.interpolate(
+        torch.from_numpy(elastic.astype(np.float32)), size=shape, mode="trilinear"
+    )
+    displaced = points @ matrix.T + offsets[0].permute(1, 2, 3, 0)
+    position = displaced / case.spacing_mm + center
+    sizes = torch.tensor(case.labels.shape, dtype=torch.float32)
+    return ((position + 0.5) / sizes * 2 - 1).flip(-1)
+
+
+def _random_matrix(parameters: SamplingParameters, rng: Generator) -> NDArray[np.float64]:
+    matrix = np.eye(3)
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        angle = np.radians(rng.normal(0, parameters.rotation_deg))
+        rotation = np.eye(3)
+        rotation[[first, second], [first, second]] = np.cos(angle)
+        rotation[first, second], rotation[second, first] = -np.sin(angle), np.sin(angle)
+        matrix = matrix @ rotation
+    together = 1 + rng.uniform(-parameters.scale, parameters.scale)
+    alone = 1 + rng.uniform(-parameters.scale, parameters.scale, 3) / 3
+    return matrix @ np.diag(together * alone)
+
+
+def _center_vox(
+    case: PackedCase, shape: Shape, spacing_mm: float, rng: Generator
+) -> NDArray[np.float32]:
+    """Sample center in the case's array: anywhere such that the sample stays mostly inside."""
+    size = np.array(case.labels.shape, dtype=np.float64)
+    half = np.array(shape) * spacing_mm / case.spacing_mm / 2
+    organs = np.argwhere((case.labels[::4, ::4, ::4] > 0) & (case.labels[::4, ::4, ::4] < 14)) * 4.0
+    low, high = organs.min(0), organs.max(0)
+    wanted = rng.uniform(low - 4, high + 4)
+    inside = np.clip(wanted, np.minimum(half, size / 2), np.maximum(size - half, size / 2))
+    loose = rng.uniform(0, 1) if rng.random() < 0.3 else 0.0
+    return ((1 - loose) * inside + loose * wanted).astype(np.float32)
+
+
+def _interpolate(array: NDArray[np.float32], grid: Tensor) -> Tensor:
+    source = torch.from_numpy(array)[None, None]
+    return functional.grid_sample(source, grid[None], mode="bilinear", align_corners=False)[0, 0]
+
+
+def _pick(array: NDArray[np.uint8], grid: Tensor) -> Tensor:
+    """Nearest values, int64; 0 outside."""
+    size = torch.tensor(array.shape).flip(0)
+    index = ((grid + 1) * size / 2 - 0.5).round().long()
+    inside = ((index >= 0) & (index < size)).all(-1)
+    index = index.clamp(min=torch.zeros(3, dtype=torch.long), max=size - 1)
+    values = torch.from_numpy(array)[index[..., 2], index[..., 1], index[..., 0]]
+    return torch.where(inside, values.long(), 0)
