@@ -74,7 +74,7 @@ class DependencyError(FlareMRError):
     exit_code = 7
 
 
-class Cancelled(FlareMRError):
+class Cancelled(FlareMRError):  # noqa: N818 - it ends a job, but nothing went wrong
     """The user cancelled the job."""
 
     exit_code = 130
