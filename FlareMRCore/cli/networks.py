@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from FlareMRCore.errors import DependencyError
+from FlareMRCore.cli.console import format_table, job_reporter, write_line
 
-if TYPE_CHECKING:
-    from FlareMRCore.networks.builders import NetworkEntry
-
-Row = tuple[str, str, str, str, str]
-HEADER: Row = ("name", "input", "parameters", "GMACs", "description")
+HEADER = ("name", "input", "parameters", "GMACs", "description")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its arguments."""
     parser = subparsers.add_parser(
-        "networks", help="list the networks: input, parameters, GMACs", description=__doc__
+        "networks",
+        help="list the networks: input, parameters, GMACs",
+        description="List the networks: input (channels x K x J x I), learned parameters and "
+        "billions of multiply-accumulates of one evaluation at that input.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these networks")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,40 +25,33 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         UsageError: a name that is not in the list.
-        DependencyError: PyTorch is not installed.
     """
-    try:
-        from FlareMRCore.networks.builders import network_entry, network_names
-    except ImportError as error:
-        message = "The list of networks needs PyTorch, which is not installed."
-        raise DependencyError(
-            message, code="dependency.torch", hint="Install the package 'torch'."
-        ) from error
-    entries = [network_entry(name) for name in arguments.names or network_names()]
-    print(format_table([HEADER, *(_row(entry) for entry in entries)]))
-    return 0
-
-
-def format_table(rows: list[Row]) -> str:
-    """Lines of aligned columns, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    lines = []
-    for name, shape, parameters, gmacs, description in rows:
-        cells = (
-            name.ljust(widths[0]),
-            shape.ljust(widths[1]),
-            parameters.rjust(widths[2]),
-            gmacs.rjust(widths[3]),
-            description,
-        )
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _row(entry: NetworkEntry) -> Row:
+    # Here, so that the help of the command line does without torch.
+    from FlareMRCore.networks.builders import network_entry, network_names
     from FlareMRCore.networks.count import network_cost
 
-    cost = network_cost(entry.build, [entry.input_shape])
-    shape = "x".join(str(size) for size in entry.input_shape)
-    parameters = f"{cost.parameters:,}".replace(",", " ")
-    return (entry.name, shape, parameters, f"{cost.gmacs:.2f}", entry.description)
+    reporter = job_reporter(arguments)
+    entries = [network_entry(name) for name in arguments.names or network_names()]
+    facts: list[dict[str, object]] = []
+    rows: list[tuple[str, ...]] = []
+    for done, entry in enumerate(entries):
+        reporter.advance("networks", done, len(entries))
+        cost = network_cost(entry.build, [entry.input_shape])
+        size = "x".join(str(length) for length in entry.input_shape)
+        rows.append(
+            (entry.name, size, str(cost.parameters), f"{cost.gmacs:.2f}", entry.description)
+        )
+        facts.append(
+            {
+                "name": entry.name,
+                "input_shape": list(entry.input_shape),
+                "classes": entry.classes,
+                "parameters": cost.parameters,
+                "gmacs": cost.gmacs,
+                "description": entry.description,
+            }
+        )
+    reporter.result({"networks": facts})
+    if not arguments.json_progress:
+        write_line(format_table(HEADER, rows))
+    return 0

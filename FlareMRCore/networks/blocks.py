@@ -48,8 +48,7 @@ class ConvBlock(nn.Module):
         steps = tuple(stride or (1,) * style.dimensions)
         # Windows that tile the input (kernel = stride) must not be shifted by padding.
         padding = tuple(
-            0 if size == step else (size - 1) // 2
-            for size, step in zip(kernel, steps, strict=True)
+            0 if size == step else (size - 1) // 2 for size, step in zip(kernel, steps, strict=True)
         )
         self.conv = convolution(style.dimensions)(
             in_channels, out_channels, tuple(kernel), steps, padding=padding

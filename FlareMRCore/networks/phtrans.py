@@ -214,7 +214,7 @@ def _problems(plan: PHTransPlan) -> list[str]:
     for size, width in zip(plan.input_shape, plan.window, strict=True):
         unit = width << deepest
         if size <= 0 or size % unit:
-            problems.append(f"an axis with windows of {width} needs a multiple of {unit}, not {size}")
+            problems.append(f"an axis must be a multiple of {unit}, not {size}")
     for level, heads in zip(range(CONVOLUTION_LEVELS, LEVELS), plan.heads, strict=True):
         if plan.channels(level) % heads:
             problems.append(f"{plan.channels(level)} channels cannot be split into {heads} heads")

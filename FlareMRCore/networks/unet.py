@@ -239,8 +239,7 @@ def _problems(plan: UNetPlan) -> list[str]:
             len(size) == plan.style.dimensions for size in plan.kernels + plan.strides
         ),
         "a branch": len(plan.branches) > 0,
-        "branches with different names": len({b.name for b in plan.branches})
-        == len(plan.branches),
+        "branches with different names": len({b.name for b in plan.branches}) == len(plan.branches),
         "at least the finest decoder stage in the branches": 0 < own_stages < levels,
         "heads at decoder levels of the branches, among them 0": 0 in plan.heads
         and all(0 <= level < own_stages for level in plan.heads),
