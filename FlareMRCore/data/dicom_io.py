@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK
 from numpy.typing import NDArray
 
 from FlareMRCore.data.geometry import FloatArray, Shape
@@ -69,15 +69,15 @@ class _Slice:
 
 def is_dicom(path: Path) -> bool:
     """True if GDCM takes the file for DICOM, whatever its name."""
-    io = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
+    io = SimpleITK.ImageFileReader.GetImageIOFromFileName(str(path))
     return bool(io == "GDCMImageIO")
 
 
 def list_series(folder: Path) -> tuple[DicomSeries, ...]:
     """Image series in `folder` (not in folders below), by UID; empty if there are none."""
     found = []
-    for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
-        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+    for uid in SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
+        files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
         tags = _tags(Path(files[0]))
         if tags.get("rows"):
             description = tags.get("description", "")
@@ -117,7 +117,7 @@ def open_dicom(path: Path, *, series: str | None = None) -> ImageFile:
 
 def _tags(file: Path) -> dict[str, str]:
     """Known tags of the file by name; empty if it is not a readable image."""
-    reader = sitk.ImageFileReader()
+    reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(file))
     reader.SetImageIO("GDCMImageIO")
     try:
@@ -241,10 +241,10 @@ def _volume(path: Path, frames: list[list[_Slice]]) -> ImageFile:
     files = [[str(one.path) for one in frame] for frame in frames]
 
     def load(frame: int) -> NDArray[np.float32]:
-        reader = sitk.ImageSeriesReader()
+        reader = SimpleITK.ImageSeriesReader()
         reader.SetFileNames(files[frame])
         # The type of the output, else slices with fractional slopes are cut to the first's type.
-        reader.SetOutputPixelType(sitk.sitkFloat32)
+        reader.SetOutputPixelType(SimpleITK.sitkFloat32)
         try:
             image = reader.Execute()
         except RuntimeError as error:
@@ -253,7 +253,7 @@ def _volume(path: Path, frames: list[list[_Slice]]) -> ImageFile:
                 code="input.unreadable",
                 hint="A file is damaged or compressed in an unknown way; export it again.",
             ) from error
-        array: NDArray[np.float32] = sitk.GetArrayFromImage(image).reshape(shape)
+        array: NDArray[np.float32] = SimpleITK.GetArrayFromImage(image).reshape(shape)
         return array
 
     grid = FileGrid(geometry, affine)

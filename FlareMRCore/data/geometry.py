@@ -40,9 +40,7 @@ class Box:
     def padded(self, margin_vox: Shape, *, within: Shape) -> Box:
         """Box grown by `margin_vox` on both sides of each axis and cut to the array `within`."""
         low = [max(0, a - m) for a, m in zip(self.start, margin_vox, strict=True)]
-        high = [
-            min(n, b + m) for b, m, n in zip(self.stop, margin_vox, within, strict=True)
-        ]
+        high = [min(n, b + m) for b, m, n in zip(self.stop, margin_vox, within, strict=True)]
         return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
 
@@ -114,7 +112,7 @@ class Geometry:
     @property
     def inverse_affine(self) -> FloatArray:
         """4x4 matrix from RAS mm to (k, j, i, 1)."""
-        return np.linalg.inv(self.affine)
+        return np.asarray(np.linalg.inv(self.affine), dtype=np.float64)
 
     @property
     def voxel_volume_mm3(self) -> float:

@@ -19,7 +19,14 @@ from FlareMRCore.data.nrrd_io import read_fields, write_nrrd
 from FlareMRCore.data.segment_fields import segment_fields, stored_segments
 from FlareMRCore.data.sitk_io import open_segmentation_grid, read_layers
 from FlareMRCore.data.volume import LabelMap
-from FlareMRCore.data.volume_io import WRITABLE, grid_for, load_frame, open_image, write_array
+from FlareMRCore.data.volume_io import (
+    WRITABLE,
+    check_suffix,
+    grid_for,
+    load_frame,
+    open_image,
+    write_array,
+)
 from FlareMRCore.errors import InputError, VolumeFormatError
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
@@ -65,12 +72,12 @@ def read_labels_with_warnings(
     values = _whole_numbers(path, load_frame(image, 0))
     names = _read_sidecar(path)
     warnings = image.warnings
+    if image.frames > 1:
+        warnings += (f"The file has {image.frames} frames; the first is used.",)
     if names:
         values, dropped = _matched([values], [(0, v, (n,)) for n, v in names.items()], table)
         warnings += dropped
-    return LabelReadResult(
-        LabelMap(values, image.grid.geometry, table), image.grid, tuple(warnings)
-    )
+    return LabelReadResult(LabelMap(values, image.grid.geometry, table), image.grid, warnings)
 
 
 def write_label_map(
@@ -100,9 +107,8 @@ def write_label_map(
 
         write_atomically(path, write)
         return (path,)
+    check_suffix(path)
     grid_for(label_map, like, path)
-    if not path.name.lower().endswith(WRITABLE):
-        write_array(path, label_map, like)
     sidecar = sidecar_path(path)
     content = json.dumps(labels_document(label_map.labels), indent=2, ensure_ascii=False)
     write_text_atomically(sidecar, content + "\n")
@@ -166,12 +172,16 @@ def _matched(
     known = {_key(name): label.value for label in table for name in (label.id, label.name)}
     lookups = [np.zeros(256, np.uint8) for _ in layers]
     dropped = []
+    described = [{0} for _ in layers]
     for layer, value, names in entries:
+        described[layer].add(value)
         target = next((known[_key(name)] for name in names if _key(name) in known), 0)
         if target:
             lookups[layer][value] = target
         else:
             dropped.append(names[-1] if names else str(value))
+    for values, named in zip(layers, described, strict=True):
+        dropped += [f"value {v}" for v in np.unique(values).tolist() if v not in named]
     result = lookups[0][layers[0]]
     for lookup, layer_values in zip(lookups[1:], layers[1:], strict=True):
         above = lookup[layer_values]

@@ -113,7 +113,8 @@ def remap(array: NDArray[np.integer[Any]], convention: str) -> NDArray[np.uint8]
     table = organ_table()
     for foreign_value, label_id in tables[convention].items():
         lookup[int(foreign_value)] = table.by_id(label_id).value
-    return lookup[array]
+    mapped: NDArray[np.uint8] = lookup[array]
+    return mapped
 
 
 def _label(entry: Mapping[str, Any]) -> Label:

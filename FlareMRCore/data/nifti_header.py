@@ -13,7 +13,7 @@ import gzip
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,12 +100,13 @@ def open_stream(path: Path) -> BinaryIO:
     """Stream of the file's content, decompressed if it starts as gzip does, whatever its name."""
     with path.open("rb") as stream:
         compressed = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if compressed else path.open("rb")
+    return cast("BinaryIO", gzip.open(path, "rb")) if compressed else path.open("rb")
 
 
 def parse_header(raw: bytes) -> NiftiHeader | None:
     """Header that starts `raw`, or None if these bytes are no NIfTI header."""
-    for order in "<>":
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for order in orders:
         size = int(np.frombuffer(raw[:4], order + "i4")[0]) if len(raw) >= 4 else 0
         version = next((v for v, n in _SIZES.items() if n == size), None)
         if version is None or len(raw) < size:

@@ -129,6 +129,9 @@ def _stored_pixels(path: Path, header: NiftiHeader, frame: int) -> NDArray[np.ge
         with open_stream(source) as stream:
             stream.seek(start + frame * size)
             content = stream.read(size)
+            if header["dim"][0] < 4:
+                # Only the end of the stream shows whether its checksum holds.
+                stream.read()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _truncated(source, f"the compressed data break off ({error})") from error
     if len(content) < size:
@@ -157,10 +160,8 @@ def _truncated(path: Path, what: str) -> VolumeFormatError:
     )
 
 
-def _rescaled(
-    stored: NDArray[Any], slope: float, intercept: float
-) -> NDArray[np.float32]:
-    """slope * stored + intercept, rounded once to float32; slice by slice to spare memory."""
+def _rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[np.float32]:
+    """Stored * slope + intercept, rounded once to float32; slice by slice to spare memory."""
     with np.errstate(over="ignore", invalid="ignore"):
         if slope == 1.0 and intercept == 0.0:
             return stored.astype(np.float32)

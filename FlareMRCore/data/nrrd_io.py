@@ -36,7 +36,9 @@ def read_fields(path: Path) -> dict[str, str]:
     """Fields (``"key: value"``) and custom values (``"key:=value"``) of the header by key."""
     with path.open("rb") as stream:
         head = stream.read(HEADER_LIMIT)
-    end = min((n for n in (head.find(b"\n\n"), head.find(b"\r\n\r\n")) if n >= 0), default=-1)
+    end = min(
+        (n for n in (head.find(b"\n\n"), head.find(b"\r\n\r\n")) if n >= 0), default=len(head)
+    )
     fields: dict[str, str] = {}
     for line in head[:end].decode("utf-8", errors="replace").splitlines()[1:]:
         key, separator, value = line.partition(":=")
@@ -50,9 +52,7 @@ def read_fields(path: Path) -> dict[str, str]:
 def stored_affine(fields: Mapping[str, str]) -> FloatArray | None:
     """Matrix from (k, j, i, 1) to RAS mm with the very numbers of the header; None if unclear."""
     to_ras = _TO_RAS.get(fields.get("space", "").lower())
-    directions = [
-        match.group(1) for match in _VECTOR.finditer(fields.get("space directions", ""))
-    ]
+    directions = [match.group(1) for match in _VECTOR.finditer(fields.get("space directions", ""))]
     spatial = [vector for vector in directions if vector is not None]
     origin = _VECTOR.match(fields.get("space origin", ""))
     if to_ras is None or origin is None or origin.group(1) is None or len(spatial) != 3:

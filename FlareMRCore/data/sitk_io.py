@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK
 from numpy.typing import NDArray
 
 from FlareMRCore.data.geometry import Shape
@@ -34,7 +34,7 @@ def open_sitk(path: Path) -> ImageFile:
     affine = affine_of_lps(lps)
     shape: Shape = (size[2], size[1], size[0])
     geometry, warnings = geometry_of_file(path, affine, shape)
-    stored = stored_affine(read_fields(path)) if path.suffix == ".nrrd" else None
+    stored = stored_affine(read_fields(path)) if path.suffix.lower() in (".nrrd", ".nhdr") else None
     if stored is not None and np.allclose(stored, affine, rtol=1e-6, atol=1e-4):
         # ITK splits a vector into length and direction, which costs the last bit.
         affine = stored
@@ -53,11 +53,11 @@ def open_sitk(path: Path) -> ImageFile:
 
 def read_layers(path: Path) -> NDArray[np.float32]:
     """Layers of a segmentation file, (layers, K, J, I); one layer unless segments overlap."""
-    array = sitk.GetArrayFromImage(_execute(_reader(path), path)).astype(np.float32)
+    array = SimpleITK.GetArrayFromImage(_execute(_reader(path), path)).astype(np.float32)
     return array[np.newaxis] if array.ndim == 3 else np.moveaxis(array, -1, 0)
 
 
-def grid_of_reader(reader: sitk.ImageFileReader) -> LpsGrid:
+def grid_of_reader(reader: SimpleITK.ImageFileReader) -> LpsGrid:
     """The first three dimensions of the grid."""
     dimension = reader.GetDimension()
     direction = np.reshape(reader.GetDirection(), (dimension, dimension))[:3, :3]
@@ -78,8 +78,8 @@ def open_segmentation_grid(path: Path) -> FileGrid:
     return FileGrid(geometry, affine, lps=lps)
 
 
-def _reader(path: Path) -> sitk.ImageFileReader:
-    reader = sitk.ImageFileReader()
+def _reader(path: Path) -> SimpleITK.ImageFileReader:
+    reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
@@ -88,7 +88,7 @@ def _reader(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
-def _check_layout(path: Path, reader: sitk.ImageFileReader, size: tuple[int, ...]) -> None:
+def _check_layout(path: Path, reader: SimpleITK.ImageFileReader, size: tuple[int, ...]) -> None:
     if reader.GetNumberOfComponents() != 1 or len(size) > 4:
         raise VolumeFormatError(
             f"'{path}' has {reader.GetNumberOfComponents()} numbers per voxel and {len(size)} "
@@ -106,19 +106,20 @@ def _check_layout(path: Path, reader: sitk.ImageFileReader, size: tuple[int, ...
 
 def _pixels(path: Path, size: tuple[int, ...], frame: int) -> NDArray[np.float32]:
     reader = _reader(path)
-    reader.SetOutputPixelType(sitk.sitkFloat32)
+    reader.SetOutputPixelType(SimpleITK.sitkFloat32)
     if len(size) == 4:
         reader.SetExtractSize([*size[:3], 0])
         reader.SetExtractIndex([0, 0, 0, frame])
-    array: NDArray[np.float32] = sitk.GetArrayFromImage(_execute(reader, path))
+    array: NDArray[np.float32] = SimpleITK.GetArrayFromImage(_execute(reader, path))
     return array
 
 
-def _execute(reader: sitk.ImageFileReader, path: Path) -> sitk.Image:
+def _execute(reader: SimpleITK.ImageFileReader, path: Path) -> SimpleITK.Image:
     try:
-        return reader.Execute()
+        image: SimpleITK.Image = reader.Execute()
     except RuntimeError as error:
         raise _unreadable(path, error) from error
+    return image
 
 
 def _unreadable(path: Path, error: RuntimeError) -> VolumeFormatError:

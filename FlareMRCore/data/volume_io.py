@@ -169,14 +169,9 @@ def write_volume(path: Path | str, volume: Volume, *, like: FileGrid | None = No
 
 def write_array(path: Path, image: Volume | LabelMap, like: FileGrid | None) -> None:
     """Write the bare image of `write_volume` and `write_label_map`."""
+    check_suffix(path)
     grid = grid_for(image, like, path)
     name = path.name.lower()
-    if not name.endswith(WRITABLE):
-        raise UsageError(
-            f"'{path}' has no suffix FlareMR writes: {', '.join(WRITABLE)}.",
-            code="output.format",
-            hint="Change the suffix of the output.",
-        )
 
     def write(stream: BinaryIO) -> None:
         if name.endswith((".nii", ".nii.gz")):
@@ -187,6 +182,16 @@ def write_array(path: Path, image: Volume | LabelMap, like: FileGrid | None) -> 
             write_metaimage(stream, image.array, grid)
 
     write_atomically(path, write)
+
+
+def check_suffix(path: Path) -> None:
+    """Raise UsageError unless the name of the output ends in a known suffix."""
+    if not path.name.lower().endswith(WRITABLE):
+        raise UsageError(
+            f"'{path}' has no suffix FlareMR writes: {', '.join(WRITABLE)}.",
+            code="output.format",
+            hint="Change the suffix of the output.",
+        )
 
 
 def grid_for(image: Volume | LabelMap, like: FileGrid | None, path: Path) -> FileGrid:
