@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from FlareMRCore.errors import InputError, UsageError
+from FlareMRCore.errors import UsageError
 from FlareMRCore.networks.blocks import (
     BlockStyle,
     ConvBlock,
@@ -20,6 +20,7 @@ from FlareMRCore.networks.blocks import (
     initialize_convolutions,
     max_pool,
 )
+from FlareMRCore.networks.shapes import check_multiple
 
 Step = tuple[int, ...]
 Logits = Tensor | list[Tensor]
@@ -173,20 +174,6 @@ class DecoderBranch(nn.Module):
             if str(level) in self.heads and (self.training or level == 0):
                 logits.append(self.heads[str(level)](x))
         return logits[::-1]
-
-
-def check_multiple(shape: Step, multiple_of: Step) -> None:
-    """Pass if each axis is a positive multiple.
-
-    Raises:
-        InputError: the shape does not fit the network; the message tells both.
-    """
-    fits = len(shape) == len(multiple_of) and all(
-        size > 0 and size % step == 0 for size, step in zip(shape, multiple_of, strict=True)
-    )
-    if not fits:
-        message = f"The network needs axes that are multiples of {multiple_of}, not {shape}."
-        raise InputError(message, code="network.shape", hint="Pad or resize the input.")
 
 
 def _encoder_level(plan: UNetPlan, level: int) -> nn.Sequential:

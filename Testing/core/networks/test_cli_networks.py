@@ -21,6 +21,12 @@ def test_prints_name_input_parameters_and_cost(capsys: pytest.CaptureFixture[str
     assert lines[3].split()[:2] == ["ye2023-student", "1x224x224"]
 
 
+def test_lists_translators_with_all_their_inputs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["networks", "li2024-decoder"]) == 0
+    line = capsys.readouterr().out.splitlines()[2]
+    assert line.split()[:5] == ["li2024-decoder", "128x128x128", "+", "8", "2113985"]
+
+
 def test_gives_the_facts_to_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["networks", "he2024", "--json-progress"]) == 0
     events = [

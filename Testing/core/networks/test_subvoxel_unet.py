@@ -1,0 +1,43 @@
+import torch
+
+from FlareMRCore.networks.subvoxel_unet import (
+    SubvoxelUNet,
+    flaremr_coarse,
+    flaremr_fine,
+    fold,
+    inflate_subvoxels,
+    unfold,
+)
+
+
+def test_unfold_undoes_fold() -> None:
+    x = torch.randn(2, 3, 4, 6, 8)
+    assert torch.equal(unfold(fold(x, 2), 2), x)
+
+
+def test_a_fold_channel_is_a_subgrid() -> None:
+    x = torch.randn(1, 1, 4, 4, 4)
+    assert torch.equal(fold(x, 2)[0, 5], x[0, 0, 1::2, 0::2, 1::2])
+
+
+def test_the_inflated_network_repeats_the_coarse_answer() -> None:
+    torch.manual_seed(0)
+    coarse = SubvoxelUNet(classes=3, subvoxels=1, widths=(8, 16)).eval()
+    fine = SubvoxelUNet(classes=3, subvoxels=2, widths=(8, 16)).eval()
+    fine.load_state_dict(inflate_subvoxels(coarse.state_dict(), 2))
+    x = torch.randn(1, 1, 16, 8, 16)
+    with torch.no_grad():
+        pooled = coarse(torch.nn.functional.avg_pool3d(x, 2))
+        expected = torch.nn.functional.interpolate(pooled, scale_factor=2, mode="nearest")
+        assert torch.allclose(fine(x), expected, atol=1e-5)
+
+
+def test_parameter_counts() -> None:
+    assert sum(p.numel() for p in flaremr_coarse().parameters()) == 1_841_102
+    assert sum(p.numel() for p in flaremr_fine().parameters()) == 1_850_384
+
+
+def test_backward_reaches_every_parameter() -> None:
+    network = SubvoxelUNet(classes=3, subvoxels=2, widths=(8, 16))
+    network(torch.randn(1, 1, 16, 16, 16)).square().mean().backward()
+    assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in network.parameters())
