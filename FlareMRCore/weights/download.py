@@ -13,13 +13,13 @@ from typing import BinaryIO
 from FlareMRCore.errors import WeightsError
 from FlareMRCore.weights.checking import file_problem
 from FlareMRCore.weights.folders import writing
+from FlareMRCore.weights.options import DownloadOptions
 from FlareMRCore.weights.parts import abandoned_parts, claim_part, release_part
 from FlareMRCore.weights.registry import WeightsFile
 from FlareMRCore.weights.transport import (
     POLL_S,
-    DownloadOptions,
-    Interrupted,
-    Refused,
+    InterruptedTransferError,
+    RefusedTransferError,
     Response,
     open_url,
 )
@@ -45,6 +45,9 @@ def download(
     the call early, the bytes received so far are kept for the next one.
 
     Args:
+        file: what to get and from where.
+        folder: where to put it; it must be there.
+        options: patience and certificates.
         progress: called with the number of bytes there are, several times a second; what it
             raises (to cancel) ends the download in less than a second.
         warn: called with a sentence for each attempt that failed.
@@ -127,9 +130,9 @@ def _fill_from(url: str, transfer: _Transfer) -> str:
         try:
             if before < transfer.file.size:
                 _receive(url, transfer)
-        except Refused as error:
+        except RefusedTransferError as error:
             return str(error)
-        except Interrupted as error:
+        except InterruptedTransferError as error:
             gained = transfer.size - before
             failures = 0 if gained > transfer.file.size * _WORTHWHILE_SHARE else failures + 1
             if failures >= options.attempts:
@@ -150,9 +153,7 @@ def _fill_from(url: str, transfer: _Transfer) -> str:
 def _receive(url: str, transfer: _Transfer) -> None:
     """Append what one request brings; returns when the part has its full length."""
     offset, size = transfer.size, transfer.file.size
-    with open_url(
-        url, offset=offset, options=transfer.options, tick=transfer.tick
-    ) as response:
+    with open_url(url, offset=offset, options=transfer.options, tick=transfer.tick) as response:
         skip = _bytes_to_skip(response, transfer, offset)
         for block in response.blocks:
             fresh = block[skip:]
@@ -162,28 +163,28 @@ def _receive(url: str, transfer: _Transfer) -> None:
             transfer.tick()
             if transfer.size >= size:
                 return
-    raise Interrupted(f"the connection ended after {transfer.size} of {size} bytes")
+    raise InterruptedTransferError(f"the connection ended after {transfer.size} of {size} bytes")
 
 
 def _bytes_to_skip(response: Response, transfer: _Transfer, offset: int) -> int:
     """How many bytes of the answer the part has already.
 
     Raises:
-        Refused: the server announces another length, so it has another file.
-        Interrupted: the server cannot send ranges; the part was emptied.
+        RefusedTransferError: the server announces another length, so it has another file.
+        InterruptedTransferError: the server cannot send ranges; the part was emptied.
     """
     if response.status == 416:
         if offset == 0:
-            raise Refused("HTTP status 416 (the file there is empty)")
+            raise RefusedTransferError("HTTP status 416 (the file there is empty)")
         transfer.restart()
-        raise Interrupted("HTTP status 416 (it does not send the rest of a file)")
+        raise InterruptedTransferError("HTTP status 416 (it does not send the rest of a file)")
     if response.status == 200:
         # The server ignored the range and sends all.
         _check_length(_announced_length(response.headers), transfer.file)
         return offset
     match = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if match is None or int(match[1]) > offset:
-        raise Refused("it sent another range of bytes than the one asked for")
+        raise RefusedTransferError("it sent another range of bytes than the one asked for")
     _check_length(None if match[2] == "*" else int(match[2]), transfer.file)
     return offset - int(match[1])
 
@@ -198,7 +199,7 @@ def _announced_length(headers: Mapping[str, str]) -> int | None:
 
 def _check_length(announced: int | None, file: WeightsFile) -> None:
     if announced not in {None, file.size}:
-        raise Refused(
+        raise RefusedTransferError(
             f"it announces {announced} bytes, expected {file.size}: another file, or the page of "
             "a proxy or of a login"
         )

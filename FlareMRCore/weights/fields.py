@@ -58,9 +58,7 @@ class Fields:
     def flag(self, key: str, *, default: bool | None = None) -> bool:
         """The truth value at `key`."""
         fallback = _REQUIRED if default is None else default
-        value = self._take(
-            key, lambda found: isinstance(found, bool), "true or false", fallback
-        )
+        value = self._take(key, lambda found: isinstance(found, bool), "true or false", fallback)
         return bool(value)
 
     def lengths(self, key: str) -> Triple | None:
@@ -87,8 +85,10 @@ class Fields:
         """The list of strings at `key`; empty if there is no such key."""
         value = self._take(
             key,
-            lambda found: isinstance(found, list)
-            and all(isinstance(one, str) and re.fullmatch(pattern, one) for one in found),
+            lambda found: (
+                isinstance(found, list)
+                and all(isinstance(one, str) and re.fullmatch(pattern, one) for one in found)
+            ),
             f"a list of {expected}",
             [],
         )
@@ -107,7 +107,7 @@ class Fields:
             for index, one in enumerate(value or ())
         )
 
-    def object(self, key: str) -> Fields | None:
+    def nested(self, key: str) -> Fields | None:
         """The object at `key`, to be read in turn, or None for null or no such key."""
         value = self._take(
             key, lambda found: found is None or isinstance(found, dict), "an object or null", None

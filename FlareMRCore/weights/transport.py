@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, Full, Queue
 
 import requests
+
+from FlareMRCore.weights.options import DownloadOptions
 
 POLL_S = 0.1
 
@@ -25,32 +26,12 @@ _QUEUE_BLOCKS = 64
 _RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-class Interrupted(Exception):
+class InterruptedTransferError(Exception):
     """The transfer broke off; another try may work."""
 
 
-class Refused(Exception):
+class RefusedTransferError(Exception):
     """This server will not give the file; another try would end the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadOptions:
-    """How patient a download is.
-
-    Attributes:
-        connect_timeout_s: longest wait for a connection.
-        stall_timeout_s: longest wait for the next bytes.
-        attempts: tries in a row at one mirror that bring (next to) nothing.
-        backoff_s: pause after the first failure; doubled after each further one, at most 8 s.
-        ca_bundle: file with certificates to trust, instead of those that the environment variable
-            REQUESTS_CA_BUNDLE names or that come with `requests`.
-    """
-
-    connect_timeout_s: float = 10.0
-    stall_timeout_s: float = 30.0
-    attempts: int = 4
-    backoff_s: float = 0.5
-    ca_bundle: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +40,7 @@ class Response:
 
     Attributes:
         headers: its header lines; names in any case.
-        blocks: the bytes as they come. Iterating raises `Interrupted` after a cut or a stall.
+        blocks: the bytes as they come. Iterating raises `InterruptedTransferError` after a cut or a stall.
     """
 
     status: int
@@ -80,8 +61,8 @@ def open_url(
     times a second while there is nothing to read; what it raises ends the transfer.
 
     Raises:
-        Interrupted: no connection, a stall, or a status that asks to try again.
-        Refused: a status that is final, a certificate or proxy that does not work.
+        InterruptedTransferError: no connection, a stall, or a status that asks to try again.
+        RefusedTransferError: a status that is final, a certificate or proxy that does not work.
     """
     items: Queue[_Item] = Queue(_QUEUE_BLOCKS)
     left = threading.Event()
@@ -90,7 +71,7 @@ def open_url(
     try:
         head = _next(items, options, tick)
         if not isinstance(head, Response):
-            raise Interrupted("no answer")
+            raise InterruptedTransferError("no answer")
         if head.status not in {200, 206, 416}:
             raise _status_error(head.status)
         yield Response(head.status, head.headers, _blocks(items, options, tick))
@@ -167,7 +148,7 @@ def _next(items: Queue[_Item], options: DownloadOptions, tick: Callable[[], None
             item = items.get(timeout=POLL_S)
         except Empty:
             if time.monotonic() - started_s > patience_s:
-                raise Interrupted(f"nothing came for {patience_s:.0f} s") from None
+                raise InterruptedTransferError(f"nothing came for {patience_s:.0f} s") from None
             continue
         if isinstance(item, Exception):
             raise _transfer_error(item, options) from item
@@ -177,32 +158,34 @@ def _next(items: Queue[_Item], options: DownloadOptions, tick: Callable[[], None
 def _transfer_error(error: Exception, options: DownloadOptions) -> Exception:
     """What an error of the network means here; a mistake of the program stays what it is."""
     if isinstance(error, requests.exceptions.SSLError):
-        return Refused(
+        return RefusedTransferError(
             f"its certificate is not trusted ({_cause(error)}). Behind a firewall that inspects "
             "traffic, name its certificates with --ca-bundle or REQUESTS_CA_BUNDLE"
         )
     if isinstance(error, requests.exceptions.ProxyError):
-        return Refused(
+        return RefusedTransferError(
             f"the proxy does not work ({_cause(error)}). Check HTTPS_PROXY, HTTP_PROXY, NO_PROXY"
         )
     if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower():
-        return Interrupted(f"nothing came for {options.stall_timeout_s:g} s")
+        return InterruptedTransferError(f"nothing came for {options.stall_timeout_s:g} s")
     if isinstance(
         error, requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError
     ):
-        return Interrupted(_cause(error))
+        return InterruptedTransferError(_cause(error))
     if isinstance(error, OSError):
-        return Refused(_cause(error))
+        return RefusedTransferError(_cause(error))
     return error
 
 
 def _status_error(status: int) -> Exception:
     text = f"HTTP status {status}"
     if status in {401, 403, 407}:
-        return Refused(f"{text} (access denied)")
+        return RefusedTransferError(f"{text} (access denied)")
     if status in {404, 410}:
-        return Refused(f"{text} (not found)")
-    return Interrupted(text) if status in _RETRIED_STATUS else Refused(text)
+        return RefusedTransferError(f"{text} (not found)")
+    return (
+        InterruptedTransferError(text) if status in _RETRIED_STATUS else RefusedTransferError(text)
+    )
 
 
 def _cause(error: BaseException) -> str:
