@@ -35,7 +35,7 @@ $(BIN)/python:
 	  echo "Install them (Debian, Ubuntu: apt install python3-venv), or choose another: make setup PYTHON=..." >&2; \
 	  exit 1; fi; \
 	echo "Making $(VENV) with $$found"; \
-	rm -rf $(VENV) && $$found -m venv $(VENV)
+	rm -rf $(VENV); $$found -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # torch comes first and alone: no other package may choose its version.
 $(VENV)/.torch-installed: constraints.txt | $(BIN)/python
