@@ -1,0 +1,160 @@
+"""One network over one region of the image: input, memory plan, prediction, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from FlareMRCore.data.geometry import Box, Geometry, Shape
+from FlareMRCore.errors import WeightsError
+from FlareMRCore.inference.device import free_memory_bytes
+from FlareMRCore.inference.execution import Prediction, Ticker, predict
+from FlareMRCore.inference.memory import MB, Demand, Plan, fitting_plan, run_with_ladder
+from FlareMRCore.inference.model import LoadedModel
+from FlareMRCore.inference.precision import Precision
+from FlareMRCore.inference.preparation import (
+    Frame,
+    network_input,
+    network_shape,
+    pad_to_multiple,
+)
+from FlareMRCore.inference.report import StageReport
+from FlareMRCore.networks.builders import FOREGROUND_CLASSES, ORGAN_CLASSES
+from FlareMRCore.progress import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class StageOptions:
+    """How a stage may run.
+
+    Attributes:
+        device: where it starts.
+        views: names of the views to average, identity first.
+        allow_half: False for float32 in any case.
+    """
+
+    device: str
+    views: tuple[str, ...]
+    allow_half: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StageResult:
+    """What one network said.
+
+    Attributes:
+        logits: (classes, k, j, i) float32.
+        grid: grid of the logits; it covers the region edge to edge.
+        box: the region, in voxels of the frame's aligned image.
+        view_labels: labels (k, j, i) of each view; empty with one view.
+        report: how it ran.
+        warnings: what the user should know.
+    """
+
+    logits: Tensor
+    grid: Geometry
+    box: Box
+    view_labels: tuple[Tensor, ...]
+    report: StageReport
+    warnings: tuple[str, ...]
+
+
+def run_stage(
+    model: LoadedModel,
+    stage: str,
+    *,
+    frame: Frame,
+    box: Box,
+    options: StageOptions,
+    reporter: Reporter,
+) -> StageResult:
+    """Logits of the network of `stage` for the part `box` of the aligned image.
+
+    Raises:
+        OutOfMemoryError: it does not fit into memory in any way.
+        WeightsError: the network does not do what the weights promise.
+        Cancelled: the user asked to stop.
+    """
+    spec = model.spec(stage)
+    region = frame.aligned.cropped(box)
+    shape = network_shape(spec, region.geometry.extent_mm)
+    x = network_input(region.array, shape, frame.statistics)
+    demand = _demand(model, stage, x)
+    free_bytes = free_memory_bytes(options.device)
+    wanted = Plan(options.device, spec.window_shape, options.device, options.views)
+    first, planned = fitting_plan(wanted, demand, free_bytes)
+    for step in planned:
+        reporter.message(f"The {stage} network would not fit into memory: {step}.", level="warning")
+
+    def run(plan: Plan) -> tuple[Prediction, Precision]:
+        return _run_once(model, stage, x, plan, options=options, reporter=reporter)
+
+    (prediction, precision), plan, steps = run_with_ladder(run, first, demand, reporter)
+    grid = region.geometry.resized(shape)
+    report = StageReport(
+        stage=stage,
+        network=spec.builder,
+        input_shape=shape,
+        spacing_mm=grid.spacing_mm,
+        views=plan.views,
+        window_shape=plan.window,
+        device=plan.device,
+        precision="float32" if prediction.overflowed else precision.name,
+        precision_reason=_reason(precision, overflowed=prediction.overflowed),
+        estimated_mb=round(demand.peak_bytes(first) / MB, 1),
+        free_mb=round(free_bytes / MB, 1),
+        steps=(*planned, *steps),
+    )
+    warnings = tuple(f"{stage} network: {step}" for step in report.steps)
+    return StageResult(prediction.logits, grid, box, prediction.view_labels, report, warnings)
+
+
+def class_count(model: LoadedModel, stage: str) -> int:
+    """Channels of the logits of a stage."""
+    return ORGAN_CLASSES if model.spec(stage).organs else FOREGROUND_CLASSES
+
+
+def _run_once(
+    model: LoadedModel,
+    stage: str,
+    x: Tensor,
+    plan: Plan,
+    *,
+    options: StageOptions,
+    reporter: Reporter,
+) -> tuple[Prediction, Precision]:
+    spec = model.spec(stage)
+    network = model.networks[stage].to(plan.device)
+    padded, _ = pad_to_multiple(x, spec.multiple_of)
+    precision = model.precision(stage, padded, plan.device, allow_half=options.allow_half)
+    ticker = Ticker(reporter, stage)
+    prediction = predict(network, x, spec, plan, dtype=precision.dtype, ticker=ticker)
+    _check_classes(prediction.logits, class_count(model, stage), spec.builder)
+    reporter.advance(stage, 1, 1)
+    return prediction, precision
+
+
+def _demand(model: LoadedModel, stage: str, x: Tensor) -> Demand:
+    spec = model.spec(stage)
+    padded, _ = pad_to_multiple(x, spec.multiple_of)
+    shape: Shape = (padded.shape[2], padded.shape[3], padded.shape[4])
+    return Demand(
+        shape=shape,
+        multiple_of=spec.multiple_of,
+        classes=class_count(model, stage),
+        bytes_per_vox=model.bytes_per_vox(stage, shape),
+        can_window=spec.fixed_shape is None,
+    )
+
+
+def _check_classes(logits: Tensor, classes: int, builder: str) -> None:
+    if logits.shape[0] != classes:
+        raise WeightsError(
+            f"'{builder}' answers with {logits.shape[0]} channels; the weights promise {classes}.",
+            code="weights.classes",
+        )
+
+
+def _reason(precision: Precision, *, overflowed: bool) -> str:
+    return f"{precision.name} overflowed on this image" if overflowed else precision.reason
