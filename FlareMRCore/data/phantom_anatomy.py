@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from FlareMRCore.data.geometry import Geometry
 from FlareMRCore.data.labels import organ_table
-from FlareMRCore.data.phantom_body import paint_body, sample_build, sample_frame
+from FlareMRCore.data.phantom_body import make_scene, paint_body, sample_build, sample_frame
 from FlareMRCore.data.phantom_organs import paint_organs
 from FlareMRCore.data.phantom_shapes import Blob, Canvas
 from FlareMRCore.data.phantom_tissues import organ_lookup
@@ -57,9 +57,9 @@ def make_anatomy(seed: int, geometry: Geometry, *, tumors: bool = False) -> Anat
     lies beyond about 80 mm below or 160 mm above it is a plain continuation.
     """
     canvas = Canvas(geometry, sample_frame(seed))
-    build = sample_build(seed)
-    paint_body(canvas, build)
-    paint_organs(canvas, build)
+    scene = make_scene(canvas, sample_build(seed))
+    paint_body(scene)
+    paint_organs(scene)
     found = _tumors(canvas, seed) if tumors else np.zeros(geometry.shape, dtype=np.bool_)
     return Anatomy(canvas.tissues, found, geometry, seed)
 

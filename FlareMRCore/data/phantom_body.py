@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from FlareMRCore.data.geometry import FloatArray, Triple
 from FlareMRCore.data.phantom_shapes import (
@@ -19,10 +20,11 @@ from FlareMRCore.data.phantom_shapes import (
 )
 from FlareMRCore.data.phantom_tissues import tissue_code
 
-CAVITY_POWER = 2.4
+CAVITY_POWER = 2.5
 SKIN_MM = 2.5
 DISC_PERIOD_MM = 33.0
 RIB_PERIOD_MM = 28.0
+EVERYWHERE: Slices = (slice(None), slice(None), slice(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +87,59 @@ def sample_frame(seed: int) -> Frame:
     )
 
 
-def paint_body(canvas: Canvas, build: Build) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A canvas and what most shapes on it are bounded by.
+
+    Attributes:
+        wall: about the distance in mm to the wall of the trunk's cavity, negative inside.
+        above_dome: height in mm above the diaphragm, negative below.
+    """
+
+    canvas: Canvas
+    build: Build
+    wall: Field
+    above_dome: Field
+
+    def abdomen(self, region: Slices) -> Field:
+        """About the distance in mm to wall and diaphragm, negative in the abdominal cavity."""
+        field: Field = np.maximum(self.wall[region], self.above_dome[region] * np.float32(0.8))
+        return field
+
+    def fill(self, region: Slices, mask: NDArray[np.bool_], tissue_id: str) -> None:
+        """Give the voxels of `mask`, an array of the region's shape, a tissue."""
+        self.canvas.paint(region, mask, tissue_code(tissue_id))
+
+    def holds(self, region: Slices, tissue_id: str) -> NDArray[np.bool_]:
+        """Where in the region a tissue is."""
+        return self.canvas.tissues[region] == tissue_code(tissue_id)
+
+
+def make_scene(canvas: Canvas, build: Build) -> Scene:
+    """An empty scene of a person."""
+    tapered = _tapered(canvas.points)
+    half_width, half_depth = build.cavity_radii_mm
+    inside = Blob((0.0, 10.0, 0.0), (half_width, half_depth, np.inf), power=CAVITY_POWER)
+    above = canvas.points[2] - dome_height(canvas.points, build)
+    return Scene(canvas, build, blob_field(tapered, inside), above)
+
+
+def paint_body(scene: Scene) -> None:
     """Paint skin, fat, wall, ribs, spine, muscles, chest and bowel."""
-    _paint_shells(canvas, build)
-    _paint_chest(canvas, build)
-    _paint_muscles(canvas, build)
-    _paint_spine(canvas)
-    _paint_small_bowel(canvas, build)
-    _paint_colon(canvas, build)
+    _paint_shells(scene)
+    _paint_ribs(scene)
+    scene.fill(EVERYWHERE, scene.wall < 0, "visceral_fat")
+    _paint_chest(scene)
+    _paint_muscles(scene)
+    _paint_spine(scene)
+    _paint_small_bowel(scene)
+    _paint_colon(scene)
 
 
 def spine_y(z: Field) -> Field:
     """Depth of the middle of the vertebral bodies at height `z`."""
     above: Field = np.maximum(z, 0)
     return np.float32(-30.0) - np.float32(0.0007) * above * above
-
-
-def cavity_blob(build: Build) -> Blob:
-    """The inside of the abdominal wall (infinitely tall)."""
-    half_width, half_depth = build.cavity_radii_mm
-    return Blob((0.0, 10.0, 0.0), (half_width, half_depth, 1e4), power=CAVITY_POWER)
-
-
-def cavity_field(points: Field, build: Build) -> Field:
-    """About the distance in mm to the wall of the cavity, negative inside."""
-    return blob_field(_tapered(points), cavity_blob(build))
 
 
 def dome_height(points: Field, build: Build) -> Field:
@@ -129,22 +159,14 @@ def dome_height(points: Field, build: Build) -> Field:
     return height
 
 
-def abdomen_field(points: Field, build: Build) -> Field:
-    """About the distance in mm to wall and diaphragm, negative in the abdominal cavity."""
-    dome = (points[2] - dome_height(points, build)) * np.float32(0.8)
-    field: Field = np.maximum(cavity_field(points, build), dome)
-    return field
-
-
 def _tapered(points: Field) -> Field:
     """The points, moved outward where the trunk is narrower."""
     factor = 1 + np.float32(4.5e-6) * np.square(points[2] - 15)
     return np.stack([points[0] * factor, points[1] * factor, points[2]])
 
 
-def _paint_shells(canvas: Canvas, build: Build) -> None:
-    everywhere, points = canvas.everywhere(), canvas.points
-    tapered = _tapered(points)
+def _paint_shells(scene: Scene) -> None:
+    build, tapered = scene.build, _tapered(scene.canvas.points)
     width, depth = build.cavity_radii_mm
     wall, fat = build.wall_mm, build.fat_mm
     shells = (
@@ -153,59 +175,49 @@ def _paint_shells(canvas: Canvas, build: Build) -> None:
         ("muscle", 4.0, wall, wall + 6),
     )
     for name, center_y, sideways, forward in shells:
-        shell = Blob((0, center_y, 0), (width + sideways, depth + forward, 1e4), power=CAVITY_POWER)
-        canvas.paint(everywhere, blob_radius(tapered, shell) < 1, tissue_code(name))
-    cavity = cavity_field(points, build)
-    _paint_ribs(canvas, cavity, wall)
-    canvas.paint(everywhere, cavity < 0, tissue_code("visceral_fat"))
+        radii = (width + sideways, depth + forward, np.inf)
+        shell = Blob((0, center_y, 0), radii, power=CAVITY_POWER)
+        scene.fill(EVERYWHERE, blob_radius(tapered, shell) < 1, name)
 
 
-def _paint_ribs(canvas: Canvas, cavity: Field, wall_mm: float) -> None:
-    x, y, z = canvas.points
+def _paint_ribs(scene: Scene) -> None:
+    x, y, z = scene.canvas.points
     slope = z + np.float32(0.4) * y
     phase = np.abs(np.mod(slope / np.float32(RIB_PERIOD_MM), 1) - np.float32(0.5))
-    depth = np.abs(cavity - np.float32(0.5 * wall_mm))
-    chest = (slope > 5) & (np.abs(x) > 24) & (canvas.tissues == tissue_code("muscle"))
-    canvas.paint(
-        canvas.everywhere(), chest & (phase < 0.22) & (depth < 4.5), tissue_code("cortical_bone")
-    )
-    canvas.paint(
-        canvas.everywhere(), chest & (phase < 0.15) & (depth < 3), tissue_code("bone_marrow")
-    )
+    depth = np.abs(scene.wall - np.float32(0.5 * scene.build.wall_mm))
+    chest = (slope > 5) & (np.abs(x) > 24) & scene.holds(EVERYWHERE, "muscle")
+    scene.fill(EVERYWHERE, chest & (phase < 0.22) & (depth < 4.5), "cortical_bone")
+    scene.fill(EVERYWHERE, chest & (phase < 0.15) & (depth < 3), "bone_marrow")
 
 
-def _paint_chest(canvas: Canvas, build: Build) -> None:
-    region = canvas.region(np.array([-200.0, -150, -30]), np.array([200.0, 150, 400]))
-    points = canvas.at(region)
-    inside = cavity_field(points, build) < 0
-    above = points[2] - dome_height(points, build)
-    lowest = points[2] > 15
-    canvas.paint(region, inside & lowest & (above > -3), tissue_code("muscle"))
-    lung = inside & lowest & (above > 0)
-    canvas.paint(region, lung, tissue_code("lung"))
-    mediastinum = Blob((-4, -8, 0), (32, 46, 1e4))
-    canvas.paint(region, lung & (blob_field(points, mediastinum) < 0), tissue_code("visceral_fat"))
+def _paint_chest(scene: Scene) -> None:
+    region = scene.canvas.region(np.array([-200.0, -150, -30]), np.array([200.0, 150, 400]))
+    points, above = scene.canvas.at(region), scene.above_dome[region]
+    inside = (scene.wall[region] < 0) & (points[2] > 15)
+    scene.fill(region, inside & (above > -3), "muscle")
+    chest = inside & (above > 0)
+    scene.fill(region, chest, "lung")
+    mediastinum = Blob((-4, -8, 0), (32, 46, np.inf))
+    scene.fill(region, chest & (blob_radius(points, mediastinum) < 1), "visceral_fat")
     heart = Blob((-26, 36, 158), (56, 44, 48), (0, 20, 0))
-    canvas.paint(region, lung & (blob_field(points, heart) < 0), tissue_code("heart"))
+    scene.fill(region, chest & (blob_field(points, heart) < 0), "heart")
 
 
-def _paint_muscles(canvas: Canvas, build: Build) -> None:
-    thick = build.generator("muscle").uniform(0.85, 1.15)
+def _paint_muscles(scene: Scene) -> None:
+    thick = float(scene.build.generator("muscle").uniform(0.85, 1.15))
     for side in (-1.0, 1.0):
+        psoas = ((side * 25, -34, 45), (side * 37, -32, -30), (side * 46, -26, -120))
         shapes = (
-            Tube(
-                ((side * 25, -34, 45), (side * 37, -32, -30), (side * 46, -26, -120)),
-                (5 * thick, 15 * thick, 20 * thick),
-            ),
+            Tube(psoas, (5 * thick, 15 * thick, 20 * thick)),
             Tube(((side * 62, -64, 20), (side * 76, -58, -120)), (8 * thick, 13 * thick)),
             Tube(((side * 9 - 7, -16, 105), (side * 13 - 2, -14, 5)), (4, 3)),
         )
         for shape in shapes:
-            region, field = canvas.tube(shape)
-            canvas.paint(region, (field < 0), tissue_code("muscle"))
-        erector = Blob((side * 33, -78, 0), (26 * thick, 16 * thick, 1e4), power=2.6)
-        region, field = _column(canvas, erector)
-        canvas.paint(region, (field < 0), tissue_code("muscle"))
+            region, field = scene.canvas.tube(shape)
+            scene.fill(region, field < 0, "muscle")
+        erector = Blob((side * 33, -78, 0), (26 * thick, 16 * thick, np.inf), power=2.5)
+        region, field = _column(scene.canvas, erector)
+        scene.fill(region, field < 0, "muscle")
 
 
 def _column(canvas: Canvas, blob: Blob) -> tuple[Slices, Field]:
@@ -219,44 +231,46 @@ def _straightened(points: Field) -> Field:
     return np.stack([points[0], points[1] - spine_y(points[2]) - 30, points[2]])
 
 
-def _paint_spine(canvas: Canvas) -> None:
-    region, body = _column(canvas, Blob((0, -30, 0), (22, 15, 1e4), power=2.3))
-    x, y, z = _straightened(canvas.at(region))
+def _paint_spine(scene: Scene) -> None:
+    region, body = _column(scene.canvas, Blob((0, -30, 0), (22, 15, np.inf), power=2.5))
+    x, y, z = _straightened(scene.canvas.at(region))
     level = np.abs(np.mod(z / np.float32(DISC_PERIOD_MM), 1) - np.float32(0.5))
-    canal = np.sqrt(np.square(x) + np.square(y + 54))
+    canal = np.hypot(x, y + 54)
     spinous = (np.abs(x) < 4) & (y < -62) & (y > -90) & (level < 0.35)
     transverse = (np.abs(x) < 36) & (np.abs(y + 52) < 5) & (level < 0.15)
     arch = (canal < 13) & (level < 0.4)
-    canvas.paint(region, spinous | transverse | arch, tissue_code("cortical_bone"))
-    canvas.paint(region, (body < 0), tissue_code("cortical_bone"))
-    canvas.paint(region, (body < -1.8) & (level < 0.38), tissue_code("bone_marrow"))
-    canvas.paint(region, (body < 0) & (level > 0.4), tissue_code("disc"))
-    canvas.paint(region, spinous & (np.abs(x) < 2.5) | (arch & (canal > 11)), tissue_code("bone_marrow"))
-    canvas.paint(region, canal < 9, tissue_code("cerebrospinal_fluid"))
-    canvas.paint(region, canal < 5, tissue_code("spinal_cord"))
+    scene.fill(region, spinous | transverse | arch | (body < 0), "cortical_bone")
+    scene.fill(region, (body < -1.8) & (level < 0.38), "bone_marrow")
+    scene.fill(region, (body < 0) & (level > 0.4), "disc")
+    scene.fill(region, (spinous & (np.abs(x) < 2.5)) | (arch & (canal > 11)), "bone_marrow")
+    scene.fill(region, canal < 9, "cerebrospinal_fluid")
+    scene.fill(region, canal < 5, "spinal_cord")
 
 
-def _paint_small_bowel(canvas: Canvas, build: Build) -> None:
-    rng = build.generator("bowel")
-    low, high = np.array([-130.0, -20, -300]), np.array([130.0, 110, 30])
-    region = canvas.region(low, high)
-    points = canvas.at(region)
-    shift = rng.uniform(0, 2 * np.pi, 3).astype(np.float32)
-    a, b, c = (
-        points[n] * np.float32(2 * np.pi / rng.uniform(42, 56)) + shift[n] for n in range(3)
-    )
-    loops = np.sin(a) * np.cos(b) + np.sin(b) * np.cos(c) + np.sin(c) * np.cos(a)
-    top = np.float32(rng.uniform(-10, 12)) - np.abs(points[0]) * np.float32(0.1)
-    room = (cavity_field(points, build) < -6) & (points[2] < top) & (points[1] > -2)
-    canvas.paint(region, room & (np.abs(loops) > 0.35), tissue_code("bowel_wall"))
-    canvas.paint(region, room & (np.abs(loops) > 0.62), tissue_code("bowel_content"))
+def _paint_small_bowel(scene: Scene) -> None:
+    """Loops: the two sides of a bent gyroid, which are tubes without end."""
+    rng = scene.build.generator("bowel")
+    region = scene.canvas.region(np.array([-130.0, -20, -300]), np.array([130.0, 110, 40]))
+    points = scene.canvas.at(region)
+    wave, bend = (np.float32(2 * np.pi / length) for length in (rng.uniform(42, 54), 105.0))
+    bent = points * wave
+    for n in range(3):
+        phase = np.float32(rng.uniform(0, 2 * np.pi))
+        bent[n] += np.float32(1.3) * np.sin(points[(n + 1) % 3] * bend + phase) + phase
+    sines, cosines = np.sin(bent), np.cos(bent)
+    loops = np.abs((sines * np.roll(cosines, -1, axis=0)).sum(axis=0))
+    wavy = np.sin(points[0] * bend) + np.cos(points[1] * bend)
+    top = np.float32(rng.uniform(-12, 8)) - np.abs(points[0]) * np.float32(0.1) + 9 * wavy
+    room = (scene.wall[region] < -7) & (points[2] < top) & (points[1] > 6 * wavy)
+    scene.fill(region, room & (loops > 0.3), "bowel_wall")
+    scene.fill(region, room & (loops > 0.55), "bowel_content")
 
 
-def _paint_colon(canvas: Canvas, build: Build) -> None:
-    rng = build.generator("colon")
-    width = build.cavity_radii_mm[0] - 24
-    low = rng.uniform(-20, 10)
-    points: tuple[Triple, ...] = (
+def _paint_colon(scene: Scene) -> None:
+    rng = scene.build.generator("colon")
+    width = scene.build.cavity_radii_mm[0] - 24
+    low = float(rng.uniform(-20, 10))
+    course: tuple[Triple, ...] = (
         (width - 6, 0, -130),
         (width - 4, 2, -45),
         (width - 10, 40, -32),
@@ -267,15 +281,15 @@ def _paint_colon(canvas: Canvas, build: Build) -> None:
         (-width - 2, -18, 10),
         (-width - 2, -24, -130),
     )
-    radius = rng.uniform(13, 18)
-    region, field = canvas.tube(Tube(points, (radius,) * 7 + (radius * 0.8,) * 2))
-    y = canvas.at(region)[1]
-    field += np.sin(canvas.at(region).sum(axis=0) * np.float32(2 * np.pi / 38)) * 2
-    inside = cavity_field(canvas.at(region), build) < -1
-    canvas.paint(region, inside & (field < 0), tissue_code("bowel_wall"))
-    canvas.paint(region, inside & (field < -2.5), tissue_code("bowel_content"))
-    gas = y > np.float32(rng.uniform(50, 80))
-    canvas.paint(region, inside & (field < -3.5) & gas, tissue_code("bowel_gas"))
+    radius = float(rng.uniform(13, 18))
+    region, field = scene.canvas.tube(Tube(course, (radius,) * 7 + (radius * 0.8,) * 2))
+    points = scene.canvas.at(region)
+    field += 2 * np.sin(points.sum(axis=0) * np.float32(2 * np.pi / 38))
+    field = np.maximum(field, scene.wall[region] + 2)
+    scene.fill(region, field < 0, "bowel_wall")
+    scene.fill(region, field < -2.5, "bowel_content")
+    gas = points[1] > np.float32(rng.uniform(50, 80))
+    scene.fill(region, (field < -3.5) & gas, "bowel_gas")
 
 
 def moved(points: FloatArray, shift: Triple) -> tuple[Triple, ...]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from FlareMRCore.data.geometry import Triple
-from FlareMRCore.data.phantom_body import Build, abdomen_field, moved
+from FlareMRCore.data.phantom_body import Build, Scene, moved
 from FlareMRCore.data.phantom_shapes import (
     Blob,
-    Canvas,
     Field,
     Slices,
     Tube,
@@ -17,25 +16,26 @@ from FlareMRCore.data.phantom_shapes import (
     local_axes,
     smooth_union,
 )
-from FlareMRCore.data.phantom_tissues import tissue_code
 
 Points = tuple[Triple, ...]
 
+GUT_WALL_MM = 3.5
 
-def paint_organs(canvas: Canvas, build: Build) -> None:
+
+def paint_organs(scene: Scene) -> None:
     """Paint all organs; where two shapes overlap, the later one wins."""
-    _paint_liver(canvas, build)
-    _paint_spleen(canvas, build)
-    _paint_stomach(canvas, build)
+    _paint_liver(scene)
+    _paint_spleen(scene)
+    _paint_stomach(scene)
     for side in (1.0, -1.0):
-        _paint_kidney(canvas, build, side=side)
-    _paint_gallbladder(canvas, build)
-    _paint_other_vessels(canvas, build)
-    _paint_pancreas(canvas, build)
-    _paint_duodenum(canvas, build)
-    _paint_great_vessels(canvas, build)
-    _paint_esophagus(canvas, build)
-    _paint_adrenals(canvas, build)
+        _paint_kidney(scene, side=side)
+    _paint_gallbladder(scene)
+    _paint_other_vessels(scene)
+    _paint_pancreas(scene)
+    _paint_duodenum(scene)
+    _paint_great_vessels(scene)
+    _paint_esophagus(scene)
+    _paint_adrenals(scene)
 
 
 def pylorus(build: Build) -> Triple:
@@ -49,25 +49,24 @@ def cardia(build: Build) -> Triple:
     return (-36.0, 8.0, 88.0 + rise)
 
 
-def liver_field(points: Field, build: Build) -> Field:
+def _liver_field(scene: Scene, region: Slices) -> Field:
     """About the signed distance in mm to the liver's surface."""
-    rng = build.generator("liver")
-    size, left, tilt = rng.uniform(0.94, 1.06), rng.uniform(0.85, 1.12), rng.uniform(10, 20)
-    rise = 0.6 * build.dome_mm[0]
-    right_lobe = Blob((66, 0, 48 + rise), (58 * size, 78 * size, 82 * size), (0, tilt, 0))
+    rng, points = scene.build.generator("liver"), scene.canvas.at(region)
+    size, left, tilt = rng.uniform(0.96, 1.08), rng.uniform(0.85, 1.12), rng.uniform(8, 18)
+    rise = 0.6 * scene.build.dome_mm[0]
+    right_lobe = Blob((68, 0, 46 + rise), (60 * size, 80 * size, 86 * size), (0, -tilt, 0))
     left_lobe = Blob((0, 52, 80 + rise), (70 * left, 34, 32 * left), (0, -10, 8))
-    hollow = Blob((4, 18, 8 + rise), (42, 54, 48), (0, 0, 0))
+    hollow = Blob((2, 18, 4 + rise), (40, 54, 48))
     field = smooth_union(blob_field(points, right_lobe), blob_field(points, left_lobe), 24.0)
     field = np.maximum(field, -blob_field(points, hollow))
-    result: Field = np.maximum(field, abdomen_field(points, build) + 3)
+    result: Field = np.maximum(field, scene.abdomen(region) + 3)
     return result
 
 
-def _paint_liver(canvas: Canvas, build: Build) -> None:
-    region = canvas.region(np.array([-110.0, -100, -70]), np.array([150.0, 120, 160]))
-    inside = liver_field(canvas.at(region), build) < 0
-    canvas.paint(region, inside, tissue_code("liver"))
-    rise = 0.6 * build.dome_mm[0]
+def _paint_liver(scene: Scene) -> None:
+    region = scene.canvas.region(np.array([-110.0, -100, -80]), np.array([150.0, 120, 160]))
+    scene.fill(region, _liver_field(scene, region) < 0, "liver")
+    rise = 0.6 * scene.build.dome_mm[0]
     veins: tuple[Points, ...] = (
         ((18, 10, 100 + rise), (45, 0, 95 + rise), (90, -20, 70 + rise)),
         ((18, 12, 100 + rise), (40, 35, 92 + rise), (70, 60, 70 + rise)),
@@ -77,99 +76,108 @@ def _paint_liver(canvas: Canvas, build: Build) -> None:
         ((40, 24, 58 + rise), (15, 45, 78 + rise), (-20, 60, 78 + rise)),
     )
     for points in veins:
-        part, field = canvas.tube(Tube(points, (5.5, 4.0, 1.8)))
-        liver = canvas.tissues[part] == tissue_code("liver")
-        canvas.paint(part, liver & (field < 0), tissue_code("liver_vein"))
+        part, field = scene.canvas.tube(Tube(points, (5.5, 4.0, 1.8)))
+        liver = scene.holds(part, "liver")
+        scene.fill(part, liver & (field < 0), "liver_vein")
 
 
-def _paint_spleen(canvas: Canvas, build: Build) -> None:
-    rng = build.generator("spleen")
-    size = rng.uniform(0.85, 1.15)
-    rise = 0.5 * build.dome_mm[1]
-    shape = Blob((-94, -34, 62 + rise), (28 * size, 42 * size, 50 * size), (0, -14, -18))
-    hollow = Blob((-48, -4, 62 + rise), (36, 38, 46))
-    region, field = canvas.blob(shape)
-    points = canvas.at(region)
-    field = np.maximum(field, -blob_field(points, hollow))
-    field = np.maximum(field, abdomen_field(points, build) + 3)
-    canvas.paint(region, field < 0, tissue_code("spleen"))
+def _paint_spleen(scene: Scene) -> None:
+    rng = scene.build.generator("spleen")
+    size = float(rng.uniform(0.88, 1.15))
+    rise = 0.5 * scene.build.dome_mm[1]
+    shape = Blob((-90, -38, 64 + rise), (34 * size, 44 * size, 56 * size), (14, 12, -20))
+    hollow = Blob((-42, 2, 62 + rise), (40, 40, 52))
+    region, field = scene.canvas.blob(shape)
+    field = np.maximum(field, -blob_field(scene.canvas.at(region), hollow))
+    scene.fill(region, np.maximum(field, scene.abdomen(region) + 3) < 0, "spleen")
 
 
-def _paint_stomach(canvas: Canvas, build: Build) -> None:
-    rng = build.generator("stomach")
-    x, y, z = cardia(build)
-    width, drop = build.stomach_filling, rng.uniform(-12, 8)
-    points: Points = (
+def _paint_stomach(scene: Scene) -> None:
+    rng = scene.build.generator("stomach")
+    x, y, z = cardia(scene.build)
+    width, drop = scene.build.stomach_filling, float(rng.uniform(-12, 8))
+    course: Points = (
         (-58, -2, z + 2),
         (-66, 12, z - 16),
         (-68, 32, 52),
         (-50, 52, 24 + drop),
         (-18, 56, 6 + drop),
         (8, 50, 4 + 0.5 * drop),
-        pylorus(build),
+        pylorus(scene.build),
     )
     radii = (24 * width, 28 * width, 27 * width, 25 * width, 19 * width, 14.0, 8.0)
-    region, field = canvas.tube(Tube(points, radii))
-    inside = np.maximum(field, abdomen_field(canvas.at(region), build) + 3)
-    _paint_hollow(canvas, region, inside, "stomach", wall_mm=3.5)
-    neck, field = canvas.tube(Tube(((x, y, z), (-52, 6, z - 4)), (9, 14)))
-    canvas.paint(neck, field < 0, tissue_code("stomach_wall"))
-    content = canvas.tissues[region] == tissue_code("stomach_content")
-    gas = canvas.at(region)[1] > np.float32(rng.uniform(48, 75))
-    canvas.paint(region, content & gas, tissue_code("stomach_gas"))
+    region, field = scene.canvas.tube(Tube(course, radii))
+    _paint_hollow(scene, region, np.maximum(field, scene.abdomen(region) + 3), "stomach")
+    gas = scene.canvas.at(region)[1] > np.float32(rng.uniform(48, 75))
+    scene.fill(region, gas & scene.holds(region, "stomach_content"), "stomach_gas")
+    region, field = scene.canvas.tube(Tube(((x, y, z), (-54, 4, z - 4)), (11, 15)))
+    scene.fill(region, (field < 0) & scene.holds(region, "visceral_fat"), "stomach_wall")
 
 
-def _paint_hollow(
-    canvas: Canvas, region: Slices, field: Field, name: str, *, wall_mm: float
-) -> None:
-    canvas.paint(region, field < 0, tissue_code(f"{name}_wall"))
-    canvas.paint(region, field < -wall_mm, tissue_code(f"{name}_content"))
+def _paint_hollow(scene: Scene, region: Slices, field: Field, organ: str) -> None:
+    scene.fill(region, field < 0, f"{organ}_wall")
+    scene.fill(region, field < -GUT_WALL_MM, f"{organ}_content")
 
 
-def _paint_kidney(canvas: Canvas, build: Build, *, side: float) -> None:
-    name = "right_kidney" if side > 0 else "left_kidney"
+def _kidney_shape(build: Build, name: str, side: float) -> Blob:
     rng = build.generator(name)
-    size, drop = rng.uniform(0.88, 1.1), rng.uniform(-9, 9)
-    center = (side * 62.0 if side > 0 else -68.0, -34.0, (-6.0 if side > 0 else 4.0) + drop)
-    turn = (-8.0, side * -14.0 * -1.0, side * 28.0)
-    shape = Blob(center, (26 * size, 24 * size, 54 * size), turn, power=2.2)
-    region, field = canvas.blob(shape)
-    points = canvas.at(region)
-    own = local_axes(points, shape)
-    radius = blob_radius(points, shape)
-    hilum = Blob((-side * 22.0, 4.0, 0.0), (17.0, 15.0, 22.0))
-    sinus = blob_field(own, hilum) < 0
+    size, drop = float(rng.uniform(0.9, 1.1)), float(rng.uniform(-9, 7))
+    center = (60.0, -36.0, drop - 6.0) if side > 0 else (-66.0, -36.0, drop + 2.0)
+    turn = (8.0, -12.0 * side, -28.0 * side)
+    return Blob(center, (27 * size, 25 * size, 54 * size), turn)
+
+
+def _paint_kidney(scene: Scene, *, side: float) -> None:
+    """Kidney in its fat; the gland's hollow holds fat too, which is no kidney."""
+    name = "right_kidney" if side > 0 else "left_kidney"
+    shape = _kidney_shape(scene.build, name, side)
+    x, y, z = shape.center
+    bed = Blob((x - 5 * side, y - 12, z + 4), (38, 37, 66), shape.rotation_deg)
+    region, field = scene.canvas.blob(bed)
+    soft = scene.holds(region, "liver") | scene.holds(region, "spleen")
+    scene.fill(region, (field < 0) & (soft | scene.holds(region, "liver_vein")), "visceral_fat")
+    region, field = scene.canvas.blob(shape)
+    points = scene.canvas.at(region)
+    own, radius = local_axes(points, shape), blob_radius(points, shape)
+    sinus = blob_field(own, Blob((-side * 22.0, 0.0, 0.0), (18.0, 14.0, 23.0))) < 0
+    scene.fill(region, (field < 0) & sinus, "visceral_fat")
     body = (field < 0) & ~sinus
-    canvas.paint(region, (field < 0) & sinus, tissue_code("visceral_fat"))
-    canvas.paint(region, body, tissue_code(f"{name}_cortex"))
+    scene.fill(region, body, f"{name}_cortex")
     pyramids = np.cos(7 * np.arctan2(own[2], own[0] + np.float32(side * 8))) > -0.3
     medulla = body & pyramids & (radius > 0.3) & (radius < 0.76)
-    canvas.paint(region, medulla, tissue_code(f"{name}_medulla"))
+    scene.fill(region, medulla, f"{name}_medulla")
 
 
-def _paint_gallbladder(canvas: Canvas, build: Build) -> None:
+def _paint_gallbladder(scene: Scene) -> None:
+    build = scene.build
     rng = build.generator("gallbladder")
     size = rng.uniform(0.75, 1.2)
     dx, dy, dz = build.duct_shift
     shift = (dx + float(rng.uniform(-3, 5)), dy, 0.6 * build.dome_mm[0])
     points = moved(np.array([(44.0, 36, 44), (56, 46, 26), (68, 58, 8)]), shift)
-    region, field = canvas.tube(Tube(points, (6 * size, 13 * size, 14 * size)))
-    canvas.paint(region, field < 0, tissue_code("gallbladder"))
+    region, field = scene.canvas.tube(Tube(points, (6 * size, 13 * size, 14 * size)))
+    scene.fill(region, field < 0, "gallbladder")
 
 
-def _paint_pancreas(canvas: Canvas, build: Build) -> None:
+def _paint_pancreas(scene: Scene) -> None:
+    build = scene.build
     rng = build.generator("pancreas")
     size, dx = rng.uniform(0.85, 1.15), build.duct_shift[0]
     head = moved(np.array([(30.0, 24, -14), (26, 26, 2), (8, 33, 16)]), build.duct_shift)
     rise = float(rng.uniform(-4, 10))
-    tail: Points = ((-22 + 0.5 * dx, 25, 24 + 0.5 * rise), (-55, 2, 34 + rise), (-78, -14, 44 + rise))
+    tail: Points = (
+        (-22 + 0.5 * dx, 25, 24 + 0.5 * rise),
+        (-55, 2, 34 + rise),
+        (-78, -14, 44 + rise),
+    )
     radii = np.array([13.0, 13.0, 9.0, 10.0, 10.0, 8.0]) * size
-    region, field = canvas.tube(Tube(head + tail, tuple(radii)))
-    lobes = np.sin(canvas.at(region) * np.float32(0.75)).sum(axis=0) * np.float32(0.6)
-    canvas.paint(region, field + lobes < 0, tissue_code("pancreas"))
+    region, field = scene.canvas.tube(Tube(head + tail, tuple(radii)))
+    lobes = np.sin(scene.canvas.at(region) * np.float32(0.75)).sum(axis=0) * np.float32(0.6)
+    scene.fill(region, field + lobes < 0, "pancreas")
 
 
-def _paint_duodenum(canvas: Canvas, build: Build) -> None:
+def _paint_duodenum(scene: Scene) -> None:
+    build = scene.build
     rng = build.generator("duodenum")
     length = float(rng.uniform(-8, 6))
     upper = moved(
@@ -183,11 +191,12 @@ def _paint_duodenum(canvas: Canvas, build: Build) -> None:
     )
     width = rng.uniform(0.88, 1.15)
     radii = np.array([9.0, 12.0, 11.0, 11.5, 11.5, 11.0, 10.0, 10.0, 9.0]) * width
-    region, field = canvas.tube(Tube((pylorus(build), *upper, *lower), tuple(radii)))
-    _paint_hollow(canvas, region, field, "duodenum", wall_mm=3.5)
+    region, field = scene.canvas.tube(Tube((pylorus(build), *upper, *lower), tuple(radii)))
+    _paint_hollow(scene, region, field, "duodenum")
 
 
-def _paint_great_vessels(canvas: Canvas, build: Build) -> None:
+def _paint_great_vessels(scene: Scene) -> None:
+    build = scene.build
     rng = build.generator("vessels")
     wide, deep = rng.uniform(0.85, 1.2), float(rng.uniform(-3, 3))
     cava: Points = (
@@ -198,8 +207,8 @@ def _paint_great_vessels(canvas: Canvas, build: Build) -> None:
         (16, 14, 112),
         (14, 18, 128 + build.dome_mm[0]),
     )
-    region, field = canvas.tube(Tube(cava, tuple(np.array([9.5, 10, 11, 12, 12, 12]) * wide)))
-    canvas.paint(region, field < 0, tissue_code("inferior_vena_cava"))
+    region, field = scene.canvas.tube(Tube(cava, tuple(np.array([9.5, 10, 11, 12, 12, 12]) * wide)))
+    scene.fill(region, field < 0, "inferior_vena_cava")
     aorta: Points = (
         (-11 + deep, -2, -78),
         (-14, 0, 0),
@@ -209,11 +218,12 @@ def _paint_great_vessels(canvas: Canvas, build: Build) -> None:
         (-22, -38, 260),
     )
     size = rng.uniform(0.85, 1.2)
-    region, field = canvas.tube(Tube(aorta, tuple(np.array([8, 9, 10, 11, 11.5, 12]) * size)))
-    canvas.paint(region, field < 0, tissue_code("aorta"))
+    region, field = scene.canvas.tube(Tube(aorta, tuple(np.array([8, 9, 10, 11, 11.5, 12]) * size)))
+    scene.fill(region, field < 0, "aorta")
 
 
-def _paint_other_vessels(canvas: Canvas, build: Build) -> None:
+def _paint_other_vessels(scene: Scene) -> None:
+    build = scene.build
     dx, dy, dz = build.duct_shift
     veins: tuple[tuple[Points, float], ...] = (
         (((10 + dx, 22 + dy, -90), (10 + dx, 20 + dy, 10 + dz)), 5.5),
@@ -233,25 +243,23 @@ def _paint_other_vessels(canvas: Canvas, build: Build) -> None:
     )
     for name, vessels in (("other_vein", veins), ("other_artery", arteries)):
         for points, radius in vessels:
-            region, field = canvas.tube(Tube(points, (radius,) * len(points)))
-            free = canvas.tissues[region] == tissue_code("visceral_fat")
-            canvas.paint(region, free & (field < 0), tissue_code(name))
+            region, field = scene.canvas.tube(Tube(points, (radius,) * len(points)))
+            free = scene.holds(region, "visceral_fat")
+            scene.fill(region, free & (field < 0), name)
 
 
-def _paint_esophagus(canvas: Canvas, build: Build) -> None:
+def _paint_esophagus(scene: Scene) -> None:
+    build = scene.build
     rng = build.generator("esophagus")
     x, y, z = cardia(build)
     size = rng.uniform(0.85, 1.2)
     points: Points = ((-10, -8, 260), (-10, -2, 170), (-13, 4, 125), (-22, 7, z + 12), (x, y, z))
-    region, field = canvas.tube(Tube(points, tuple(np.array([8, 8, 8.5, 8, 8.5]) * size)))
-    stomach = np.isin(
-        canvas.tissues[region],
-        [tissue_code(f"stomach_{part}") for part in ("wall", "content", "gas")],
-    )
-    canvas.paint(region, (field < 0) & ~stomach, tissue_code("esophagus"))
+    region, field = scene.canvas.tube(Tube(points, tuple(np.array([8, 8, 8.5, 8, 8.5]) * size)))
+    scene.fill(region, field < 0, "esophagus")
 
 
-def _paint_adrenals(canvas: Canvas, build: Build) -> None:
+def _paint_adrenals(scene: Scene) -> None:
+    build = scene.build
     places: tuple[tuple[str, float, Triple], ...] = (
         ("right_adrenal_gland", 1.0, (26, -27, 58)),
         ("left_adrenal_gland", -1.0, (-42, -18, 52)),
@@ -263,5 +271,5 @@ def _paint_adrenals(canvas: Canvas, build: Build) -> None:
             Blob((x - side * 2, y - 5, z), (3.6 * size, 11 * size, 13 * size), (0, 0, side * -18)),
         )
         for limb in limbs:
-            region, field = canvas.blob(limb)
-            canvas.paint(region, field < 0, tissue_code(name))
+            region, field = scene.canvas.blob(limb)
+            scene.fill(region, field < 0, name)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from FlareMRCore.data.geometry import Geometry
 from FlareMRCore.data.phantom_anatomy import Anatomy
-from FlareMRCore.data.phantom_shapes import Field, linear_field
+from FlareMRCore.data.phantom_shapes import Field, linear_field, wave_field
 from FlareMRCore.data.phantom_tissues import Tissue, pure_fat, tissue_code, tissue_table
 from FlareMRCore.data.volume import Volume
 from FlareMRCore.errors import UsageError
@@ -30,8 +30,9 @@ POINT_SPREAD_VOX = 0.45
 CT_NOISE_HU = 400.0
 """Unit of `RenderOptions.noise` in CT."""
 
-TEXTURE_GRAIN_MM = 7.0
-TEXTURE_CELLS = 48
+TEXTURE_CELL_MM = 3.0
+TEXTURE_GRAIN_MM = 4.0
+TEXTURE_CELLS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +209,18 @@ def _variation(rng: np.random.Generator, deviation: float) -> dict[str, float]:
 
 
 def _texture(geometry: Geometry, rng: np.random.Generator) -> Field:
-    """Mottling with standard deviation near 1, fixed in world space."""
-    lattice = rng.standard_normal((TEXTURE_CELLS,) * 3, dtype=np.float32) * np.float32(1.8)
-    axes = np.eye(3) / TEXTURE_GRAIN_MM
-    index = np.stack([linear_field(geometry, axis, 0.0) for axis in axes])
-    values: Field = ndimage.map_coordinates(lattice, index, order=1, mode="grid-wrap")
+    """Mottling with standard deviation 1, fixed in world space and repeated every few hundred mm.
+
+    A smooth random lattice, read at the nearest cell.
+    """
+    lattice = rng.standard_normal((TEXTURE_CELLS,) * 3, dtype=np.float32)
+    lattice = ndimage.gaussian_filter(lattice, TEXTURE_GRAIN_MM / TEXTURE_CELL_MM, mode="wrap")
+    lattice /= lattice.std()
+    index = np.zeros(geometry.shape, dtype=np.int64)
+    for axis in np.eye(3) / TEXTURE_CELL_MM:
+        cell = np.floor(linear_field(geometry, axis, 0.0)).astype(np.int64)
+        index = index * TEXTURE_CELLS + np.mod(cell, TEXTURE_CELLS)
+    values: Field = lattice.ravel()[index]
     return values
 
 
@@ -222,8 +230,9 @@ def _bias_field(geometry: Geometry, rng: np.random.Generator, deviation: float) 
     for _ in range(3):
         direction = rng.normal(size=3)
         wave = direction / np.linalg.norm(direction) * 2 * np.pi / rng.uniform(350.0, 800.0)
-        log_bias += np.sin(linear_field(geometry, wave, rng.uniform(0, 2 * np.pi)))
-    return np.exp(log_bias * np.float32(deviation * np.sqrt(2 / 3)))
+        log_bias += wave_field(geometry, wave, rng.uniform(0, 2 * np.pi))
+    field: Field = np.exp(log_bias * np.float32(deviation * np.sqrt(2 / 3)))
+    return field
 
 
 def _averaged(signal: Field, geometry: Geometry, samples: int) -> tuple[Field, Geometry]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
 from FlareMRCore.data.geometry import FloatArray, Geometry, Triple
@@ -15,7 +13,7 @@ from FlareMRCore.data.geometry import FloatArray, Geometry, Triple
 Field = NDArray[np.float32]
 Slices = tuple[slice, slice, slice]
 
-SEGMENT_MM = 9.0
+SEGMENT_MM = 12.0
 """Longest straight piece of a tube's center line."""
 
 FAR_MM = np.float32(1e3)
@@ -23,9 +21,10 @@ FAR_MM = np.float32(1e3)
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A rotated super-ellipsoid; `power` 2 is an ellipsoid, more is boxier.
+    """A rotated super-ellipsoid; `power` 2 is an ellipsoid, 2.5 is boxier.
 
-    `rotation_deg` turns about the x, y and z axes of RAS, in that order.
+    `rotation_deg` turns about the x, y and z axes of RAS, in that order. A radius may be infinite
+    if nothing is rotated.
     """
 
     center: Triple
@@ -52,8 +51,7 @@ class Tube:
         chords = np.linalg.norm(np.diff(points, axis=0), axis=1)
         knots = np.concatenate([[0.0], np.cumsum(chords)])
         at = np.linspace(0.0, knots[-1], max(2, int(np.ceil(knots[-1] / SEGMENT_MM)) + 1))
-        curve = CubicSpline(knots, points)(at) if len(points) > 2 else _line(knots, points, at)
-        return np.asarray(curve), np.interp(at, knots, self.radii_mm)
+        return _curve(knots, points, at), np.interp(at, knots, self.radii_mm)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +83,7 @@ class Frame:
             for wave, phase, amplitude in zip(
                 self.waves[axis], self.phases[axis], self.amplitudes_mm[axis], strict=True
             ):
-                result[axis] += np.float32(amplitude) * np.sin(linear_field(geometry, wave, phase))
+                result[axis] += wave_field(geometry, wave, phase) * np.float32(amplitude)
         return result
 
 
@@ -102,24 +100,21 @@ class Canvas:
         self.frame = frame
         self.points = frame.to_anatomy(geometry)
         self.tissues: NDArray[np.uint8] = np.zeros(geometry.shape, dtype=np.uint8)
+        inverse = geometry.inverse_affine
+        self._to_index = inverse[:3, :3] @ np.linalg.inv(frame.matrix)
+        self._index_origin = inverse[:3, 3]
 
     def region(self, low: FloatArray, high: FloatArray) -> Slices:
         """Slices of the grid that contain the anatomy box from `low` to `high` (mm)."""
-        reach = self.frame.reach_mm + 1.0
-        edges = np.stack([np.asarray(low) - reach, np.asarray(high) + reach])
-        corners = np.array([[edges[a, 0], edges[b, 1], edges[c, 2]] for a, b, c in np.ndindex(2, 2, 2)])
-        index = self.geometry.world_to_index(corners @ np.linalg.inv(self.frame.matrix).T)
-        first = np.floor(index.min(axis=0)).astype(int)
-        last = np.ceil(index.max(axis=0)).astype(int) + 1
+        center = self._to_index @ ((low + high) / 2) + self._index_origin
+        half = np.abs(self._to_index) @ ((high - low) / 2 + self.frame.reach_mm + 1.0)
+        first = np.floor(center - half).astype(int)
+        last = np.ceil(center + half).astype(int) + 1
         k, j, i = (
             slice(min(max(int(a), 0), n), min(max(int(b), 0), n))
             for a, b, n in zip(first, last, self.geometry.shape, strict=True)
         )
         return k, j, i
-
-    def everywhere(self) -> Slices:
-        """Slices of the whole grid."""
-        return slice(None), slice(None), slice(None)
 
     def at(self, region: Slices) -> Field:
         """Anatomy coordinates (3, k, j, i) of a region."""
@@ -131,14 +126,15 @@ class Canvas:
 
     def blob(self, blob: Blob) -> tuple[Slices, Field]:
         """Region of a blob and its field there."""
-        half = np.sqrt((blob.matrix**2) @ np.square(blob.radii_mm)) * (1.0 if blob.power <= 2 else 1.3)
+        grown = 1.0 if blob.power == 2 else 1.2
+        half = grown * np.sqrt((blob.matrix**2) @ np.square(blob.radii_mm))
         region = self.region(np.asarray(blob.center) - half, np.asarray(blob.center) + half)
         return region, blob_field(self.at(region), blob)
 
-    def tube(self, tube: Tube, *, margin_mm: float = 0.0) -> tuple[Slices, Field]:
-        """Region of a tube and its distance there; right up to `margin_mm` outside the wall."""
+    def tube(self, tube: Tube) -> tuple[Slices, Field]:
+        """Region of a tube and the distance to its wall there, right inside and near it."""
         points, radii = tube.sampled()
-        reach = (radii + margin_mm)[:, None]
+        reach = radii[:, None]
         region = self.region((points - reach).min(axis=0), (points + reach).max(axis=0))
         field = np.full(self.tissues[region].shape, FAR_MM, dtype=np.float32)
         for n in range(len(points) - 1):
@@ -166,8 +162,8 @@ def blob_radius(points: Field, blob: Blob) -> Field:
     own = local_axes(points, blob)
     total = np.zeros(points.shape[1:], dtype=np.float32)
     for axis, radius in enumerate(blob.radii_mm):
-        ratio = own[axis] / np.float32(radius)
-        total += ratio * ratio if blob.power == 2 else np.abs(ratio) ** np.float32(blob.power)
+        if np.isfinite(radius):
+            total += _raised(own[axis] / np.float32(radius), blob.power)
     root: Field = np.sqrt(total) if blob.power == 2 else total ** np.float32(1 / blob.power)
     return root
 
@@ -200,6 +196,30 @@ def linear_field(geometry: Geometry, weights: FloatArray, offset: float) -> Fiel
     return total
 
 
+def wave_field(geometry: Geometry, wave: FloatArray, phase: float) -> Field:
+    """``sin(wave . world + phase)`` for all voxel centers of `geometry`, shape (K, J, I).
+
+    Uses the sine of a sum, because the argument is a sum over the array axes.
+    """
+    steps = np.asarray(wave, dtype=np.float64) @ geometry.affine[:3]
+    k, j, i = (np.arange(n) * step for n, step in zip(geometry.shape, steps[:3], strict=True))
+    first = k[:, None, None] + j[None, :, None] + (steps[3] + phase)
+    field: Field = np.sin(first).astype(np.float32) * np.cos(i).astype(np.float32)
+    field += np.cos(first).astype(np.float32) * np.sin(i).astype(np.float32)
+    return field
+
+
+def _raised(values: Field, power: float) -> Field:
+    """``abs(values) ** power``; the powers in use need no logarithm."""
+    square: Field = values * values
+    if power == 2:
+        return square
+    if power == 2.5:
+        return square * np.sqrt(np.abs(values))
+    raised: Field = np.abs(values) ** np.float32(power)
+    return raised
+
+
 def _cone(points: Field, ends: FloatArray, radii: FloatArray) -> Field:
     """Distance to a straight piece of tube whose radius changes linearly."""
     start, along = ends[0].astype(np.float32), (ends[1] - ends[0]).astype(np.float32)
@@ -212,5 +232,13 @@ def _cone(points: Field, ends: FloatArray, radii: FloatArray) -> Field:
     return distance
 
 
-def _line(knots: FloatArray, points: FloatArray, at: FloatArray) -> NDArray[Any]:
-    return np.stack([np.interp(at, knots, points[:, n]) for n in range(3)], axis=1)
+def _curve(knots: FloatArray, points: FloatArray, at: FloatArray) -> FloatArray:
+    """Cubic Hermite curve through `points` whose slopes are central differences."""
+    slopes = np.gradient(points, knots, axis=0)
+    n = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
+    width = (knots[n + 1] - knots[n])[:, None]
+    t = (at - knots[n])[:, None] / width
+    start, stop = points[n], points[n + 1]
+    rise = start + (3 - 2 * t) * t * t * (stop - start)
+    bend = t * (1 - t) * ((1 - t) * slopes[n] - t * slopes[n + 1]) * width
+    return np.asarray(rise + bend)
