@@ -10,6 +10,8 @@ Three families, chosen at random for each sample:
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -99,9 +101,7 @@ def _sequence_signal(kind: str, t1: Table, t2: Table, adc: Table, rng: Generator
         return np.asarray(steady * np.exp(-rng.uniform(1, 5) / t2_star))
     if kind == "balanced":
         angle = np.radians(rng.uniform(35, 75))
-        return np.asarray(
-            np.sin(angle) / ((t1 / t2 + 1) - np.cos(angle) * (t1 / t2 - 1))
-        )
+        return np.asarray(np.sin(angle) / ((t1 / t2 + 1) - np.cos(angle) * (t1 / t2 - 1)))
     echo_ms, repetition_ms = rng.uniform(40, 130), rng.uniform(1800, 8000)
     signal = (1 - np.exp(-repetition_ms / t1)) * np.exp(-echo_ms / t2)
     if kind == "dwi":
@@ -188,7 +188,7 @@ def _random_network(image: Tensor, rng: Generator) -> Tensor:
     """Random convolutions (1 or 3 wide) with leaky ReLU, mixed with the input, same energy."""
     x = image[None, None]
     channels = [1, *([2] * int(rng.integers(1, 4))), 1]
-    for fan_in, fan_out in zip(channels[:-1], channels[1:], strict=True):
+    for fan_in, fan_out in pairwise(channels):
         size = int(rng.choice([1, 3]))
         kernel = rng.normal(0, 1, (fan_out, fan_in, size, size, size)).astype(np.float32)
         bias = torch.from_numpy(rng.normal(0, 0.5, fan_out).astype(np.float32)).to(image)

@@ -14,7 +14,7 @@ from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.errors import DatasetError
 from FlareMRCore.imaging.intensity import foreground_statistics, standardize
 from FlareMRCore.imaging.orientation import reorient, reorient_labels
-from FlareMRCore.imaging.resampling import resize, resize_labels, resampled_geometry
+from FlareMRCore.imaging.resampling import resampled_geometry, resize, resize_labels
 from FlareMRCore.training.tissues import TISSUES, tissue_map
 
 CLASSES = 14
@@ -68,15 +68,18 @@ def allowed_classes(
     return allowed
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseDescription:
+    """What a pack should know of a case besides its voxels; see `PackedCase`."""
+
+    case_id: str
+    kind: str
+    allowed: NDArray[np.bool_]
+    weight: float = 1.0
+
+
 def pack_case(
-    case_id: str,
-    kind: str,
-    volume: Volume | None,
-    label_map: LabelMap,
-    *,
-    allowed: NDArray[np.bool_],
-    spacing_mm: float,
-    weight: float = 1.0,
+    case: CaseDescription, volume: Volume | None, label_map: LabelMap, *, spacing_mm: float
 ) -> PackedCase:
     """The case in canonical orientation at `spacing_mm`; see `PackedCase`.
 
@@ -88,17 +91,24 @@ def pack_case(
     labels = resize_labels(oriented.array, geometry.shape)
     if volume is None:
         image = _table_hounsfield(labels)
-        tissues = tissue_map(labels, None)
+    elif not volume.geometry.coincides(label_map.geometry, tolerance_mm=0.1):
+        raise DatasetError(
+            f"Image and label map of case {case.case_id} lie on different grids.",
+            code="dataset.grid",
+        )
     else:
-        if not volume.geometry.coincides(label_map.geometry, tolerance_mm=0.1):
-            raise DatasetError(f"Image and label map of case {case_id} lie on different grids.",
-                               code="dataset.grid")  # fmt: skip
         image = resize(reorient(volume).array, geometry.shape, antialias=True)
-        if kind == "mr":
-            image = standardize(image, foreground_statistics(image))
-        tissues = tissue_map(labels, image if kind == "ct" else None)
+    if case.kind == "mr":
+        image = standardize(image, foreground_statistics(image))
     return PackedCase(
-        case_id, kind, image.astype(np.float16), tissues, labels, allowed, spacing_mm, weight
+        case.case_id,
+        case.kind,
+        image.astype(np.float16),
+        tissue_map(labels, image if case.kind == "ct" else None),
+        labels,
+        case.allowed,
+        spacing_mm,
+        case.weight,
     )
 
 

@@ -107,7 +107,7 @@ def _vary_mr(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
 def _source_grid(
     case: PackedCase, shape: Shape, parameters: SamplingParameters, rng: Generator
 ) -> Tensor:
-    """Positions in the case's array for each voxel of the sample, (K, J, I, 3) as grid_sample wants."""
+    """Where each voxel of the sample lies in the case, (K, J, I, 3), as grid_sample wants it."""
     axes = [(torch.arange(n) - (n - 1) / 2) * parameters.spacing_mm for n in shape]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     matrix = torch.from_numpy(_random_matrix(parameters, rng).astype(np.float32))
@@ -132,7 +132,7 @@ def _random_matrix(parameters: SamplingParameters, rng: Generator) -> NDArray[np
         matrix = matrix @ rotation
     together = 1 + rng.uniform(-parameters.scale, parameters.scale)
     alone = 1 + rng.uniform(-parameters.scale, parameters.scale, 3) / 3
-    return matrix @ np.diag(together * alone)
+    return np.asarray(matrix @ np.diag(together * alone))
 
 
 def _center_vox(
@@ -146,7 +146,8 @@ def _center_vox(
     wanted = rng.uniform(low - 4, high + 4)
     inside = np.clip(wanted, np.minimum(half, size / 2), np.maximum(size - half, size / 2))
     loose = rng.uniform(0, 1) if rng.random() < 0.3 else 0.0
-    return ((1 - loose) * inside + loose * wanted).astype(np.float32)
+    center: NDArray[np.float64] = (1 - loose) * inside + loose * wanted
+    return center.astype(np.float32)
 
 
 def _interpolate(array: NDArray[np.float32], grid: Tensor) -> Tensor:

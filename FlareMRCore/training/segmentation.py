@@ -128,7 +128,7 @@ def _step(
     logits = state.network(sample.image[None].to(device))[0]
     loss: Tensor = marginal_dice_ce(logits, sample.labels.to(device), sample.allowed.to(device))
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), parameters.clip_norm)
     state.optimizer.step()
     state.step += 1

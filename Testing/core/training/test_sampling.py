@@ -1,0 +1,128 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from FlareMRCore.training.contrast import physics_signals, random_appearance, random_signals
+from FlareMRCore.training.corruption import blur, corrupt, thick_slices
+from FlareMRCore.training.sampling import SamplingParameters, draw_sample
+from FlareMRCore.training.tissues import FAT, TISSUES, tissue_map
+
+sys.path.insert(0, str(Path(__file__).parent))
+from cohort import tiny_case
+
+STILL = SamplingParameters(
+    shapes=((24, 24, 24),), shape_shares=(1.0,), rotation_deg=0, scale=0, elastic_mm=0
+)
+
+
+def test_the_same_seed_draws_the_same_sample() -> None:
+    cases = (tiny_case(0), tiny_case(1))
+    first, second = (
+        draw_sample(cases, SamplingParameters(), np.random.default_rng(5)) for _ in range(2)
+    )
+    assert torch.equal(first.image, second.image)
+    assert torch.equal(first.labels, second.labels)
+    other = draw_sample(cases, SamplingParameters(), np.random.default_rng(6))
+    assert other.image.shape != first.image.shape or not torch.equal(other.image, first.image)
+
+
+def test_without_movement_a_sample_has_the_labels_of_the_case() -> None:
+    case = tiny_case(0)
+    sample = draw_sample((case,), STILL, np.random.default_rng(0))
+    assert np.array_equal(sample.labels.numpy(), case.labels)
+
+
+def test_right_stays_right() -> None:
+    """The liver lies at higher I (Right) than the spleen in every sample: nothing is mirrored."""
+    parameters = replace(STILL, rotation_deg=7, scale=0.2, elastic_mm=8)
+    for seed in range(20):
+        labels = draw_sample((tiny_case(0),), parameters, np.random.default_rng(seed)).labels
+        liver, spleen = ((labels == value).nonzero()[:, 2].float() for value in (1, 3))
+        if len(liver) and len(spleen):
+            assert liver.mean() > spleen.mean()
+
+
+def test_samples_are_standardized_and_finite() -> None:
+    for seed in range(10):
+        sample = draw_sample((tiny_case(0),), SamplingParameters(), np.random.default_rng(seed))
+        assert bool(torch.isfinite(sample.image).all())
+        assert float(sample.image.abs().max()) < 8
+        assert float(sample.image.std()) > 0.05
+
+
+def test_contrasts_differ_and_paired_organs_are_alike() -> None:
+    signals = np.stack([physics_signals(np.random.default_rng(seed)) for seed in range(200)])
+    assert np.isfinite(signals).all()
+    assert (signals >= 0).all()
+    liver_darker = (signals[:, 1] < signals[:, 3]).mean()
+    assert 0.2 < liver_darker < 0.95
+    kidneys_equal = np.isclose(signals[:, 2], signals[:, 13], rtol=1e-4).mean()
+    assert kidneys_equal > 0.6
+    fat_dark = (signals[:, FAT] < 0.3 * signals[:, 3]).mean()
+    assert 0.2 < fat_dark < 0.8
+
+
+def test_random_signals_keep_air_dark_mostly() -> None:
+    air = [random_signals(np.random.default_rng(seed))[0] for seed in range(100)]
+    assert np.mean(np.array(air) < 0.08) > 0.75
+
+
+@pytest.mark.parametrize("family", [0, 1, 2])
+def test_each_family_shows_the_organs(family: int) -> None:
+    case = tiny_case(0)
+    shares = tuple(float(n == family) for n in range(3))
+    image = random_appearance(
+        torch.from_numpy(case.tissues.astype(np.int64)),
+        torch.from_numpy(case.image.astype(np.float32)),
+        np.random.default_rng(3),
+        shares=(shares[0], shares[1], shares[2]),
+    )
+    assert image.shape == case.labels.shape
+    assert float(image.min()) >= 0
+    liver, rest = image[case.labels == 1], image[case.tissues == 43]
+    assert abs(float(liver.mean() - rest.mean())) > 0.01 * float(image.max())
+
+
+def test_unlabeled_voxels_between_labels_are_fat_and_outside_is_air() -> None:
+    labels = np.zeros((3, 40, 40), dtype=np.uint8)
+    labels[:, 10:30, 10:30] = 22
+    labels[:, 15:20, 15:20] = 0
+    tissues = tissue_map(labels, None)
+    assert (tissues[:, 15:20, 15:20] == FAT).all()
+    assert (tissues[:, 0] == 0).all()
+
+
+def test_every_label_value_has_a_tissue() -> None:
+    assert set(range(34)) <= set(TISSUES)
+
+
+def test_blur_keeps_the_sum_and_spreads_a_point() -> None:
+    image = torch.zeros(15, 15, 15)
+    image[7, 7, 7] = 1
+    blurred = blur(image, (1.0, 0.0, 2.0))
+    assert float(blurred.sum()) == pytest.approx(1.0, abs=1e-5)
+    assert float(blurred[7, 6, 7]) == 0
+    assert float(blurred[7, 7, 5]) > float(blurred[5, 7, 7])
+
+
+def test_thick_slices_average_along_one_axis_only() -> None:
+    torch.manual_seed(0)
+    image = torch.rand(24, 24, 24)
+    changed = [
+        float((thick_slices(image, 1.0, np.random.default_rng(seed)) - image).abs().mean())
+        for seed in range(5)
+    ]
+    assert min(changed) > 0.1
+
+
+def test_corruption_keeps_the_shape_and_is_not_negative() -> None:
+    image = torch.rand(16, 12, 20)
+    for seed in range(10):
+        result = corrupt(image, 3.0, np.random.default_rng(seed))
+        assert result.shape == image.shape
+        assert float(result.min()) >= 0
+        assert bool(torch.isfinite(result).all())

@@ -1,0 +1,107 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from FlareMRCore.errors import Cancelled, UsageError, WeightsError
+from FlareMRCore.progress import SilentReporter
+from FlareMRCore.training import segmentation
+from FlareMRCore.training.checkpoint import load_checkpoint, save_checkpoint
+from FlareMRCore.training.sampling import SamplingParameters
+from FlareMRCore.training.segmentation import (
+    TrainingParameters,
+    learning_rate,
+    train_segmentation,
+)
+
+sys.path.insert(0, str(Path(__file__).parent))
+from cohort import tiny_case
+
+from FlareMRCore.networks.subvoxel_unet import SubvoxelUNet
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network of a few thousand parameters under any name."""
+    monkeypatch.setattr(
+        segmentation,
+        "build_network",
+        lambda name: SubvoxelUNet(classes=14, subvoxels=1, widths=(8, 16)),
+    )
+
+
+def _parameters(steps: int, **changes: object) -> TrainingParameters:
+    sampling = SamplingParameters(
+        shapes=((16, 16, 24),), shape_shares=(1.0,), contrast_shares=(1.0, 0.0, 0.0)
+    )
+    values: dict[str, object] = {"checkpoint_every": 3, "learning_rate": 5e-3, **changes}
+    return TrainingParameters("small", steps, sampling=sampling, **values)  # type: ignore[arg-type]
+
+
+def _train(folder: Path, parameters: TrainingParameters, reporter: SilentReporter) -> Path:
+    cases = (tiny_case(0), tiny_case(1))
+    return train_segmentation(cases, parameters, folder, reporter=reporter, device=CPU)
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    _train(tmp_path, _parameters(60), SilentReporter())
+    rows = (tmp_path / "curve.csv").read_text(encoding="utf-8").splitlines()[1:]
+    losses = [float(row.split(",")[1]) for row in rows]
+    assert len(losses) == 60
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path,
+) -> None:
+    parameters = _parameters(8)
+    straight = _train(tmp_path / "straight", parameters, SilentReporter())
+    calls = iter(range(100))
+    stopping = SilentReporter(is_cancelled=lambda: next(calls) >= 4)
+    with pytest.raises(Cancelled):
+        _train(tmp_path / "resumed", parameters, stopping)
+    assert load_checkpoint(tmp_path / "resumed" / "checkpoint.pt")["step"] == 4
+    resumed = _train(tmp_path / "resumed", parameters, SilentReporter())
+    expected, found = (load_checkpoint(path)["state_dict"] for path in (straight, resumed))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_checkpoint_of_other_parameters_is_refused(tmp_path: Path) -> None:
+    _train(tmp_path, _parameters(2), SilentReporter())
+    with pytest.raises(UsageError, match="other parameters"):
+        _train(tmp_path, _parameters(2, seed=1), SilentReporter())
+
+
+def test_a_loss_that_is_not_finite_keeps_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmentation, "_step", lambda *arguments: float("nan"))
+    with pytest.raises(WeightsError, match="kept in"):
+        _train(tmp_path, _parameters(2), SilentReporter())
+    assert load_checkpoint(tmp_path / "not-finite.pt")["image"].ndim == 4
+
+
+def test_the_learning_rate_rises_then_falls_to_zero() -> None:
+    parameters = _parameters(100, warmup_steps=10)
+    rates = [learning_rate(parameters, step) for step in range(100)]
+    assert rates[0] == pytest.approx(5e-4)
+    assert max(rates) == pytest.approx(5e-3, rel=0.12)
+    assert rates[-1] == pytest.approx(5e-5)
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"step": 1})
+    with pytest.raises((AttributeError, TypeError, RuntimeError)):
+        save_checkpoint(path, {"step": lambda: 2})
+    assert load_checkpoint(path) == {"step": 1}
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(WeightsError, match=r"checkpoint\.pt"):
+        load_checkpoint(path)
