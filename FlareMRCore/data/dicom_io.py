@@ -106,13 +106,39 @@ def open_dicom(path: Path, *, series: str | None = None) -> ImageFile:
         if int(tags.get("frames") or 1) > 1:
             return open_sitk(path)
         series = tags.get("series") or series
-    chosen = _chosen(folder, list_series(folder), series)
+    found = list_series(folder)
+    chosen = _chosen(folder, found, series)
     if len(chosen.files) == 1 and int(_tags(chosen.files[0]).get("frames") or 1) > 1:
         return open_sitk(chosen.files[0])
     slices = [_read_slice(file) for file in chosen.files]
     _check_alike(path, slices)
     frames = _frames(path, slices)
-    return _volume(path, frames)
+    return _volume(path, frames, _left_out(folder, found))
+
+
+def _left_out(folder: Path, found: Sequence[DicomSeries]) -> tuple[str, ...]:
+    """Warning about DICOM files that GDCM silently passes over: damaged ones, or no images."""
+    used = {file.name for series in found for file in series.files}
+    names = sorted(
+        file.name
+        for file in folder.iterdir()
+        if file.name not in used
+        and file.name.upper() != "DICOMDIR"
+        and file.is_file()
+        and _has_preamble(file)
+    )
+    if not names:
+        return ()
+    listing = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return (
+        f"{len(names)} DICOM files are damaged or hold no image and were left out: {listing}. "
+        "If they are slices of this series, the volume is incomplete.",
+    )
+
+
+def _has_preamble(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
 
 
 def _tags(file: Path) -> dict[str, str]:
@@ -232,7 +258,7 @@ def _frames(path: Path, slices: Sequence[_Slice]) -> list[list[_Slice]]:
     return [[stack[frame] for stack in stacks] for frame in range(counts[0])]
 
 
-def _volume(path: Path, frames: list[list[_Slice]]) -> ImageFile:
+def _volume(path: Path, frames: list[list[_Slice]], warnings: tuple[str, ...]) -> ImageFile:
     slices = frames[0]
     columns, rows = slices[0].size
     shape: Shape = (len(slices), rows, columns)
@@ -257,7 +283,7 @@ def _volume(path: Path, frames: list[list[_Slice]]) -> ImageFile:
         return array
 
     grid = FileGrid(geometry, affine)
-    return ImageFile(path, grid, len(frames), notes + repairs, load)
+    return ImageFile(path, grid, len(frames), warnings + notes + repairs, load)
 
 
 def _affine(slices: Sequence[_Slice]) -> tuple[FloatArray, tuple[str, ...]]:

@@ -74,7 +74,7 @@ def read_labels_with_warnings(
     warnings = image.warnings
     if image.frames > 1:
         warnings += (f"The file has {image.frames} frames; the first is used.",)
-    if names:
+    if names is not None:
         values, dropped = _matched([values], [(0, v, (n,)) for n, v in names.items()], table)
         warnings += dropped
     return LabelReadResult(LabelMap(values, image.grid.geometry, table), image.grid, warnings)
@@ -208,11 +208,11 @@ def _whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.uint8]:
     return values
 
 
-def _read_sidecar(path: Path) -> Mapping[str, int]:
-    """Value of each label id in the labels JSON of `path`; empty without such a file."""
+def _read_sidecar(path: Path) -> Mapping[str, int] | None:
+    """Value of each label id in the labels JSON of `path`; None without such a file."""
     sidecar = sidecar_path(path)
     if not sidecar.is_file():
-        return {}
+        return None
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8"))
         values = {str(entry["id"]): int(entry["value"]) for entry in content["labels"]}

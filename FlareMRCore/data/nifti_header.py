@@ -1,10 +1,12 @@
 """The header of NIfTI-1 and NIfTI-2 files: fields, grid, and the rule for sform and qform.
 
-Rule: the sform if its code is above 0 and its matrix usable; else the qform likewise; else the
-standard's method 1 (axes run to the right, anterior, superior; origin 0). Files without a usable
-form, and forms that contradict each other, are reported.
+Rule, the one of ITK and so of 3D Slicer: a form counts if its code is above 0 and its matrix
+usable. Of two forms the sform is taken if they agree or its code says scanner space, else the
+qform, because the sform then leads to another space. Without any form the axes run to the left,
+posterior, superior from origin 0. Contradictions and missing forms are reported.
 
-Source: R. W. Cox et al., nifti1.h and nifti2.h (NIfTI Data Format Working Group).
+Source: R. W. Cox et al., nifti1.h and nifti2.h (NIfTI Data Format Working Group); ITK 5.4,
+itk::NiftiImageIO::SetImageIOOrientationFromNIfTI.
 """
 
 from __future__ import annotations
@@ -127,14 +129,22 @@ def header_affine(header: NiftiHeader) -> tuple[FloatArray, tuple[str, ...]]:
         for name, form in (("sform", sform), ("qform", qform))
         if header[f"{name}_code"] > 0 and form is None
     ]
-    if sform is not None and qform is not None:
-        notes += _disagreement(sform, qform, header.shape)
     chosen = sform if sform is not None else qform
+    if sform is not None and qform is not None:
+        gap_mm = _disagreement_mm(sform, qform, header.shape)
+        if gap_mm > 0.0:
+            in_scanner_space = header["sform_code"] == SCANNER_CODE
+            chosen = sform if in_scanner_space else qform
+            notes.append(
+                f"sform and qform of the file contradict each other by up to {gap_mm:.1f} mm; "
+                f"the {'sform' if in_scanner_space else 'qform'} is used."
+            )
     if chosen is None:
-        chosen = np.diag([*np.abs(header["pixdim"][1:4]).astype(np.float64), 1.0])
+        right, anterior, superior = np.abs(header["pixdim"][1:4]).astype(np.float64).tolist()
+        chosen = np.diag([-right, -anterior, superior, 1.0])
         notes.append(
             "The file does not say how it lies in the patient (sform and qform are unset); its "
-            "axes are taken as right, anterior, superior. Left and right may be swapped."
+            "axes are taken as left, posterior, superior. Left and right may be swapped."
         )
     scale = MILLIMETERS_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
     if scale != 1.0:
@@ -227,16 +237,12 @@ def _usable(matrix: FloatArray) -> FloatArray | None:
     return matrix
 
 
-def _disagreement(sform: FloatArray, qform: FloatArray, shape: Shape) -> list[str]:
+def _disagreement_mm(sform: FloatArray, qform: FloatArray, shape: Shape) -> float:
+    """Largest distance between the corners of both grids; 0 if it does not matter."""
     sizes = (shape[2], shape[1], shape[0])
     first, second = (Geometry.from_affine(form, sizes) for form in (sform, qform))
     gap_mm = float(np.linalg.norm(first.corners() - second.corners(), axis=1).max())
-    if gap_mm <= FORM_TOLERANCE * min(first.spacing_mm):
-        return []
-    return [
-        f"sform and qform of the file contradict each other by up to {gap_mm:.1f} mm; "
-        "the sform is used."
-    ]
+    return gap_mm if gap_mm > FORM_TOLERANCE * min(first.spacing_mm) else 0.0
 
 
 def read_header(path: Path) -> NiftiHeader:
