@@ -76,16 +76,11 @@ def _pack(arguments: argparse.Namespace) -> None:
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    import torch
-
-    from FlareMRCore.inference.device import pick_device
     from FlareMRCore.training.config import load_training_parameters
     from FlareMRCore.training.initial_weights import initial_state
     from FlareMRCore.training.pack import load_pack
-    from FlareMRCore.training.segmentation import train_segmentation
+    from FlareMRCore.training.segmentation import train_segmentation, training_device
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     parameters = load_training_parameters(arguments.config, steps=arguments.steps)
     initial = initial_state(arguments.initial, parameters.builder) if arguments.initial else None
     path = train_segmentation(
@@ -93,7 +88,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         parameters,
         arguments.output,
         reporter=job_reporter(arguments),
-        device=torch.device(pick_device(arguments.device).name),
+        device=training_device(arguments.device, threads=arguments.threads),
         initial=initial,
     )
     write_line(f"Weights: {path}")

@@ -11,6 +11,8 @@ over several channels depend less on how much of the abdomen is in view.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,7 +22,7 @@ GROUPS = 8
 
 
 def flaremr_coarse() -> SubvoxelUNet:
-    """Coarse network: 6 mm, background and 13 organs, 2.6 M parameters."""
+    """Coarse network: 6 mm, background and 13 organs, 1.8 M parameters."""
     return SubvoxelUNet(classes=14, subvoxels=1, widths=WIDTHS)
 
 
@@ -41,9 +43,7 @@ class ResidualBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels_out:
             pool = nn.AvgPool3d(stride) if stride != 1 else nn.Identity()
-            self.shortcut = nn.Sequential(
-                pool, nn.Conv3d(channels_in, channels_out, 1, bias=False)
-            )
+            self.shortcut = nn.Sequential(pool, nn.Conv3d(channels_in, channels_out, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels_in, K, J, I) -> (B, channels_out, K/stride, J/stride, I/stride)."""
@@ -85,7 +85,7 @@ class SubvoxelUNet(nn.Module):
         self.subvoxels = subvoxels
         self.stem = nn.Conv3d(subvoxels**3, widths[0], 3, 1, 1)
         self.encoder = nn.ModuleList([ResidualBlock(widths[0], widths[0])])
-        for shallow, deep in zip(widths[:-1], widths[1:], strict=True):
+        for shallow, deep in pairwise(widths):
             self.encoder.append(ResidualBlock(shallow, deep, stride=2))
         self.decoder = nn.ModuleList(
             Merge(deep, shallow)
@@ -94,7 +94,7 @@ class SubvoxelUNet(nn.Module):
         self.head = nn.Conv3d(widths[0], classes * subvoxels**3, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image (B, 1, K, J, I) -> logits (B, classes, K, J, I); each axis a multiple of 8 * subvoxels."""
+        """Image (B, 1, K, J, I), axes multiples of 8 * subvoxels -> logits (B, C, K, J, I)."""
         features = functional.relu(self.stem(fold(x, self.subvoxels)))
         skips = []
         for block in self.encoder:

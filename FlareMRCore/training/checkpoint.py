@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.PickleError) as error:
         raise WeightsError(
-            f"{path} is not a readable checkpoint: {error}", code="weights.checkpoint"
+            f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}",
+            code="weights.checkpoint",
         ) from error
     return content
 

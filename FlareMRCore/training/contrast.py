@@ -57,7 +57,9 @@ def physics_signals(rng: Generator) -> Table:
     properties = _tie(tissue_table() * jitter, rng, probability=0.8)
     t1, t2, density, fat, adc, _, uptake = properties.T
     if rng.random() < 0.45:
-        rate = 1 / t1 + uptake * rng.uniform(0.5, 6.0) / 1000 * np.exp(rng.normal(0, 0.3, t1.shape))
+        spread = np.exp(rng.normal(0, 0.3, (TISSUE_COUNT, 1))).astype(np.float32)
+        spread = _tie(spread, rng, probability=0.8)[:, 0]
+        rate = 1 / t1 + uptake * spread * rng.uniform(0.5, 6.0) / 1000
         t1 = (1 / rate).astype(np.float32)
     kind = rng.choice(["t2", "t1", "dwi", "balanced"], p=[0.45, 0.35, 0.1, 0.1])
     signal = _sequence_signal(kind, t1, t2, adc, rng) * density

@@ -138,7 +138,7 @@ def _random_matrix(parameters: SamplingParameters, rng: Generator) -> NDArray[np
 def _center_vox(
     case: PackedCase, shape: Shape, spacing_mm: float, rng: Generator
 ) -> NDArray[np.float32]:
-    """Sample center in the case's array: anywhere such that the sample stays mostly inside."""
+    """Index of the sample's center in the case: such that most samples stay inside the case."""
     size = np.array(case.labels.shape, dtype=np.float64)
     half = np.array(shape) * spacing_mm / case.spacing_mm / 2
     organs = np.argwhere((case.labels[::4, ::4, ::4] > 0) & (case.labels[::4, ::4, ::4] < 14)) * 4.0
@@ -146,8 +146,8 @@ def _center_vox(
     wanted = rng.uniform(low - 4, high + 4)
     inside = np.clip(wanted, np.minimum(half, size / 2), np.maximum(size - half, size / 2))
     loose = rng.uniform(0, 1) if rng.random() < 0.3 else 0.0
-    center: NDArray[np.float64] = (1 - loose) * inside + loose * wanted
-    return center.astype(np.float32)
+    edge: NDArray[np.float64] = (1 - loose) * inside + loose * wanted
+    return (edge - 0.5).astype(np.float32)
 
 
 def _interpolate(array: NDArray[np.float32], grid: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from FlareMRCore.errors import UsageError, WeightsError
+from FlareMRCore.inference.device import pick_device
 from FlareMRCore.networks.builders import build_network
 from FlareMRCore.progress import Reporter
 from FlareMRCore.training.checkpoint import (
@@ -107,6 +108,17 @@ def train_segmentation(
         _save(state, parameters, folder)
     export_state(folder / "weights.pt", state.average, parameters.builder)
     return folder / "weights.pt"
+
+
+def training_device(name: str, *, threads: int | None = None) -> torch.device:
+    """Device for `name` (auto, cpu, cuda, cuda:N, mps); sets the number of CPU threads if given.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    return torch.device(pick_device(name).name)
 
 
 def learning_rate(parameters: TrainingParameters, step: int) -> float:

@@ -32,8 +32,9 @@ def test_the_same_seed_draws_the_same_sample() -> None:
 
 def test_without_movement_a_sample_has_the_labels_of_the_case() -> None:
     case = tiny_case(0)
-    sample = draw_sample((case,), STILL, np.random.default_rng(0))
-    assert np.array_equal(sample.labels.numpy(), case.labels)
+    samples = [draw_sample((case,), STILL, np.random.default_rng(seed)) for seed in range(10)]
+    unmoved = [np.array_equal(sample.labels.numpy(), case.labels) for sample in samples]
+    assert sum(unmoved) >= 5  # about a third of the samples reach over the edge on purpose
 
 
 def test_right_stays_right() -> None:
