@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from FlareMRCore.weights.folders import write_atomically
+from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.errors import UsageError
 from FlareMRCore.weights.registry import WeightsFile
 
 BLOCK_BYTES = 1 << 20
@@ -102,7 +103,7 @@ class HashMemory:
         present = {name: facts for name, facts in known.items() if Path(name).exists()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path, json.dumps(present, indent=1).encode())
-        except OSError:
+            write_text_atomically(self.path, json.dumps(present, indent=1))
+        except (OSError, UsageError):
             # A read-only folder (a network share, a classroom) is fine: it only costs time.
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -79,20 +78,6 @@ def make_folder(folder: Path) -> None:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a small file so that readers see the old content or the new, never a part.
-
-    Raises:
-        OSError: the file cannot be written; the old one is unharmed.
-    """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _absolute(text: str | None) -> Path | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.errors import WeightsError
 from FlareMRCore.weights.checking import file_problem, sha256_of
-from FlareMRCore.weights.folders import default_folder, make_folder, write_atomically, writing
+from FlareMRCore.weights.folders import default_folder, make_folder
 from FlareMRCore.weights.registry import (
     REGISTRY_NAME,
     WeightsEntry,
@@ -38,14 +39,14 @@ def save_entry(entry: WeightsEntry, folder: Path) -> Path:
     """Write the description of `entry` beside its files; path of the description.
 
     Raises:
-        WeightsError: `entry` has mistakes, or the folder cannot be written.
+        WeightsError: `entry` has mistakes, or the folder cannot be made.
+        UsageError: the folder cannot be written, or the disk is full.
     """
     path = folder / REGISTRY_NAME
-    content = entries_as_text([entry]).encode()
-    parse_entries(content, f"the description of '{entry.id}'")
+    content = entries_as_text([entry])
+    parse_entries(content.encode(), f"the description of '{entry.id}'")
     make_folder(folder)
-    with writing(path):
-        write_atomically(path, content)
+    write_text_atomically(path, content)
     return path
 
 

@@ -40,7 +40,8 @@ class Response:
 
     Attributes:
         headers: its header lines; names in any case.
-        blocks: the bytes as they come. Iterating raises `InterruptedTransferError` after a cut or a stall.
+        blocks: the bytes as they come; iterating raises `InterruptedTransferError` after a cut
+            or a stall.
     """
 
     status: int
