@@ -17,6 +17,7 @@ from FlareMRCore.inference.precision import autocast
 from FlareMRCore.inference.preparation import pad_to_multiple
 from FlareMRCore.inference.sliding_window import predict_windows, window_boxes
 from FlareMRCore.inference.views import apply_view, parse_view, undo_view
+from FlareMRCore.inference.winners import winning_classes
 from FlareMRCore.progress import Reporter
 from FlareMRCore.weights.registry import NetworkSpec
 
@@ -91,7 +92,7 @@ def predict(
         for name in plan.views:
             logits = _view_logits(passes, x, spec, plan, name, ticker)
             if len(plan.views) > 1:
-                view_labels.append(logits[0].argmax(0).to(torch.uint8).cpu())
+                view_labels.append(winning_classes(logits[0]).cpu())
             total = logits if total is None else total.add_(logits)
         if total is None:
             raise ValueError("At least one view is needed.")

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from FlareMRCore.data.geometry import Box, FloatArray, Geometry, Shape
 from FlareMRCore.imaging.cropping import foreground_box
+from FlareMRCore.inference.winners import winning_classes
 from FlareMRCore.progress import Reporter
 
 SLAB_VOX = 1_000_000
@@ -34,7 +35,7 @@ def sample_labels(
     """
     labels = np.zeros(target.shape, dtype=np.uint8)
     logits = logits.cpu()
-    coarse = logits.argmax(0).to(torch.uint8).numpy()
+    coarse = winning_classes(logits).numpy()
     box = _box_in_target(coarse, grid, target)
     if box is None:
         return labels

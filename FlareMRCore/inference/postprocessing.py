@@ -46,18 +46,23 @@ def clean(
         anatomy_rules: apply the anatomical rules.
     """
     values = organ_table().values
-    raw_counts = _counts(labels)
-    largest = _largest_pieces(labels, values)
+    box = foreground_box(labels)
+    if box is None:
+        return Cleaned(labels, dict.fromkeys(values, 0.0), dict.fromkeys(values, 0.0), ())
+    inside = labels[box.slices]
+    raw_counts = _counts(inside)
+    largest = keep_largest_components(inside, values)
     largest_counts = _counts(largest)
     shares = {
         value: 1 - largest_counts[value] / raw_counts[value] if raw_counts[value] else 0.0
         for value in values
     }
-    result = largest if keep_largest else labels
+    result = np.zeros_like(labels)
+    result[box.slices] = largest if keep_largest else inside
     notes: list[str] = []
     if anatomy_rules:
         result, notes = _with_rules(result, geometry)
-    counts = _counts(result)
+    counts = _counts(result[box.slices])
     voxel_ml = geometry.voxel_volume_mm3 / 1000
     volumes = {value: float(counts[value] * voxel_ml) for value in values}
     return Cleaned(result, volumes, shares, tuple(notes))
@@ -105,15 +110,6 @@ def organ_results(
             )
         )
     return tuple(results)
-
-
-def _largest_pieces(labels: NDArray[np.uint8], values: Sequence[int]) -> NDArray[np.uint8]:
-    box = foreground_box(labels)
-    if box is None:
-        return labels
-    result = labels.copy()
-    result[box.slices] = keep_largest_components(labels[box.slices], values)
-    return result
 
 
 def _counts(labels: NDArray[np.uint8]) -> NDArray[np.intp]:

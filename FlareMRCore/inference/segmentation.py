@@ -27,6 +27,7 @@ from FlareMRCore.inference.stages import StageOptions, StageResult, run_stage
 from FlareMRCore.inference.system_memory import peak_memory_bytes
 from FlareMRCore.inference.upsampling import upsample_labels, upsample_values
 from FlareMRCore.inference.views import view_names
+from FlareMRCore.inference.winners import winning_classes
 from FlareMRCore.progress import Reporter
 
 __all__ = ["MODES", "LoadedModel", "SegmentOptions", "SegmentResult", "load_model", "segment"]
@@ -168,7 +169,7 @@ def _run_networks(job: _Job, frame: Frame) -> _Outcome:
         return _Outcome(result, (result,), region)
     coarse = _run(job, COARSE, frame, whole_region(shape, ""))
     with job.watch.phase("coarse"):
-        foreground = coarse.logits.argmax(0).cpu().numpy() > 0
+        foreground = winning_classes(coarse.logits).cpu().numpy() > 0
         margin_mm = job.model.spec(FINE).margin_mm
         region = find_region(foreground, frame.aligned.geometry, margin_mm)
     fine = _run(job, FINE, frame, region)
@@ -230,7 +231,7 @@ def _organ_results(
     result: StageResult, frame: Frame, cleaned: Cleaned, wanted: LabelTable
 ) -> tuple[OrganResult, ...]:
     classes = result.logits.shape[0]
-    labels = result.logits.argmax(0)
+    labels = winning_classes(result.logits)
     return organ_results(
         cleaned,
         frame.working,

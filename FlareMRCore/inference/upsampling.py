@@ -18,6 +18,7 @@ from torch import Tensor
 
 from FlareMRCore.data.geometry import Box, Shape
 from FlareMRCore.imaging.cropping import foreground_box
+from FlareMRCore.inference.winners import winning_classes
 from FlareMRCore.progress import Reporter
 
 SLAB_BYTES = 4 * 1024**2
@@ -82,7 +83,7 @@ def upsample_labels(logits: Tensor, shape: Shape, reporter: Reporter) -> NDArray
         reporter: asked between slabs whether to go on.
     """
     labels = np.zeros(shape, dtype=np.uint8)
-    box = foreground_box(logits.argmax(0).cpu().numpy())
+    box = foreground_box(winning_classes(logits).cpu().numpy())
     if box is None:
         return labels
     axes = [
