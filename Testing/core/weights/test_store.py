@@ -109,12 +109,12 @@ def test_unknown_weights_list_the_known(make_store) -> None:
 def test_resolve_takes_identifiers_paths_and_nothing(make_store, tmp_path: Path) -> None:
     store = make_store()
     put(store.bundled_folder / "ours")
-    mine = user_model(tmp_path / "Modell ü")
+    mine = user_model(tmp_path / "große Übung")
     assert store.resolve()[0].id == "ours"
     assert store.resolve("ours")[1] == store.locate("ours")
-    entry, files = store.resolve(str(tmp_path / "Modell ü"))
+    entry, files = store.resolve(str(tmp_path / "große Übung"))
     assert entry == mine
-    assert files == {"fine.pt": tmp_path / "Modell ü" / "fine.pt"}
+    assert files == {"fine.pt": tmp_path / "große Übung" / "fine.pt"}
     with pytest.raises(WeightsError, match="no weights 'nowhere'"):
         store.resolve("nowhere")
 
