@@ -63,24 +63,24 @@ def parse_event(line: str) -> dict[str, Any] | None:
 
 @dataclass(slots=True)
 class Pace:
-    """Time left in a stage, from how long its steps took so far."""
+    """Time left in a stage, from how long its steps took so far; stages may nest and repeat."""
 
     clock: Callable[[], float] = time.monotonic
-    stage: str = ""
-    first_done: int = 0
-    started_s: float = 0.0
+    _started: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _done: dict[str, int] = field(default_factory=dict)
 
     def seconds_left(self, stage: str, done: int, total: int) -> float | None:
         """Seconds until `total`; None while nothing is known, 0 at the end of the stage."""
         now = self.clock()
-        if stage != self.stage or done < self.first_done:
-            self.stage, self.first_done, self.started_s = stage, done, now
+        if done < self._done.get(stage, done + 1):
+            self._started[stage] = (done, now)
+        self._done[stage] = done
         if done >= total:
             return 0.0
-        steps = done - self.first_done
-        if steps < 1:
+        first_done, started_s = self._started[stage]
+        if done == first_done:
             return None
-        return (now - self.started_s) / steps * (total - done)
+        return (now - started_s) / (done - first_done) * (total - done)
 
 
 @dataclass(slots=True)

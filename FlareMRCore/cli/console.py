@@ -112,9 +112,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns under `header`, numbers to the right; the header alone if there are no rows."""
     table = [list(header), *[list(row) for row in rows]]
     widths = [max(len(row[n]) for row in table) for n in range(len(header))]
-    numeric = [
-        bool(rows) and all(_is_number(row[n]) for row in rows) for n in range(len(header))
-    ]
+    numeric = [bool(rows) and all(_is_number(row[n]) for row in rows) for n in range(len(header))]
     lines = [
         "  ".join(
             cell.rjust(width) if right else cell.ljust(width)

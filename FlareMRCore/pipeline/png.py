@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +45,7 @@ def _filtered(picture: NDArray[np.uint8]) -> bytes:
     lines[:, 0] = 1
     lines[:, 1:4] = picture[:, 0]
     lines[:, 4:] = np.diff(picture, axis=1).reshape(rows, -1)  # wraps modulo 256, as PNG wants
-    return cast(bytes, lines.tobytes())
+    return lines.tobytes()
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,8 +68,21 @@ VIEWS = (
 
 def write_preview(path: Path, volume: Volume, label_map: LabelMap) -> None:
     """Write the picture of `draw_preview` as PNG, atomically."""
-    content = png_bytes(draw_preview(volume, label_map))
-    write_atomically(path, lambda stream: _write(stream, content))
+    write_png(path, preview_png(volume, label_map))
+
+
+def write_png(path: Path, content: bytes) -> None:
+    """Write the bytes of a PNG file, atomically."""
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(content)
+
+    write_atomically(path, write)
+
+
+def preview_png(volume: Volume, label_map: LabelMap) -> bytes:
+    """The picture of `draw_preview` as the content of a PNG file."""
+    return png_bytes(draw_preview(volume, label_map))
 
 
 def draw_preview(volume: Volume, label_map: LabelMap) -> Picture:
@@ -100,10 +114,6 @@ def draw_preview(volume: Volume, label_map: LabelMap) -> Picture:
         position = f"{view.name} {index + 1}/{image.shape[view.axis]}"
         panels.append((position, panel))
     return _compose(panels, _legend(label_map))
-
-
-def _write(stream: object, content: bytes) -> None:
-    stream.write(content)  # type: ignore[attr-defined]
 
 
 def _window(image: NDArray[np.float32]) -> tuple[float, float]:
@@ -143,9 +153,7 @@ def _enlarged(section: FloatPicture, shape: tuple[int, int]) -> FloatPicture:
     return result
 
 
-def _overlay(
-    gray: FloatPicture, mask: NDArray[np.uint8], names: Mapping[int, Label]
-) -> Picture:
+def _overlay(gray: FloatPicture, mask: NDArray[np.uint8], names: Mapping[int, Label]) -> Picture:
     """Organs tinted and outlined; outlines are interpolated, so thick slices look smooth."""
     shape = (gray.shape[0], gray.shape[1])
     enlarged = _enlarged_labels(mask, shape)
@@ -234,6 +242,7 @@ def _legend(label_map: LabelMap) -> Picture:
         present = label.value in found
         fill_box(legend, (top + 3, left, 16, 16), label.color if present else (60, 65, 72))
         color = TEXT if present else (105, 112, 122)
-        draw_text(legend, f"{label.value:>2} {label.name}", (top + 4, left + 24), color=color,
-                  scale=1.6)
+        draw_text(
+            legend, f"{label.value:>2} {label.name}", (top + 4, left + 24), color=color, scale=1.6
+        )
     return legend

@@ -28,7 +28,7 @@ def best_slice(labels: NDArray[np.uint8], axis: int) -> int:
     areas = _areas(labels, axis)
     largest = areas.max(axis=0)
     if not largest.any():
-        return labels.shape[axis] // 2
+        return int(labels.shape[axis]) // 2
     present = largest > 0
     score = np.sqrt(areas[:, present] / largest[present]).sum(axis=1)
     best = np.flatnonzero(score >= score.max() * (1 - 1e-9))
