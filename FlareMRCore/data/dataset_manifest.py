@@ -86,7 +86,7 @@ def _json_object(path: Path) -> dict[str, Any]:
         raise DatasetError(
             f"'{path}' holds a {type(content).__name__}; expected an object.",
             code="dataset.manifest",
-            hint="See CONTRIBUTING for the form of a manifest.",
+            hint="A manifest is an object with format, name, license, cases and splits.",
         )
     return content
 

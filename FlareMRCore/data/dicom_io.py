@@ -310,7 +310,7 @@ def _spacing_notes(slices: Sequence[_Slice]) -> tuple[str, ...]:
     if np.abs(gaps_mm - usual_mm).max() <= UNIFORM_TOLERANCE * usual_mm:
         return ()
     missing = int(np.round(gaps_mm / usual_mm - 1.0).clip(0).sum())
-    cause = f"; {missing} slices seem to be missing" if missing else ""
+    cause = f"; slices that seem to be missing: {missing}" if missing else ""
     return (
         f"The distance of the slices is not uniform: {gaps_mm.min():.2f} to {gaps_mm.max():.2f} "
         f"mm, usually {usual_mm:.2f} mm{cause}. The mean distance {gaps_mm.mean():.2f} mm is used; "

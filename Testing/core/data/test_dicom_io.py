@@ -105,7 +105,7 @@ def test_uneven_slice_distances_are_reported(tmp_path):
     write_series(tmp_path, depths_mm=(0.0, 5.0, 10.0, 20.0, 25.0))
     result = read_with_warnings(tmp_path)
     assert "not uniform" in result.warnings[0]
-    assert "1 slices seem to be missing" in result.warnings[0]
+    assert "slices that seem to be missing: 1" in result.warnings[0]
     np.testing.assert_allclose(result.volume.geometry.spacing_mm[0], 6.25, atol=1e-5)
 
 
