@@ -79,7 +79,7 @@ def make_phantom(
     chosen = options or RenderOptions()
     look = seed if render_seed is None else render_seed
     anatomy = make_anatomy(seed, grid, tumors=tumors)
-    if chosen.slice_samples == 1:
+    if chosen.slice_samples <= 1:
         return render(anatomy, sequence, seed=look, options=chosen), anatomy.labels
     k, j, i = grid.shape
     thin = make_anatomy(seed, grid.resized((k * chosen.slice_samples, j, i)), tumors=tumors)

@@ -66,7 +66,7 @@ def sample_build(seed: int) -> Build:
         fat_mm=rng.uniform(5.0, 22.0),
         wall_mm=rng.uniform(9.0, 13.0),
         dome_mm=(rng.uniform(-10, 10), rng.uniform(-10, 10)),
-        stomach_filling=rng.uniform(0.75, 1.2),
+        stomach_filling=rng.uniform(0.75, 1.25),
         duct_shift=(float(x), float(y), float(z)),
     )
 
@@ -112,7 +112,8 @@ class Scene:
 
     def holds(self, region: Slices, tissue_id: str) -> NDArray[np.bool_]:
         """Where in the region a tissue is."""
-        return self.canvas.tissues[region] == tissue_code(tissue_id)
+        found: NDArray[np.bool_] = self.canvas.tissues[region] == tissue_code(tissue_id)
+        return found
 
 
 def make_scene(canvas: Canvas, build: Build) -> Scene:

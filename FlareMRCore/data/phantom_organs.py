@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from FlareMRCore.data.geometry import Triple
-from FlareMRCore.data.phantom_body import Build, Scene, moved
+from FlareMRCore.data.labels import organ_table
+from FlareMRCore.data.phantom_body import EVERYWHERE, Build, Scene, moved
 from FlareMRCore.data.phantom_shapes import (
     Blob,
     Field,
@@ -16,10 +18,22 @@ from FlareMRCore.data.phantom_shapes import (
     local_axes,
     smooth_union,
 )
+from FlareMRCore.data.phantom_tissues import organ_lookup
 
 Points = tuple[Triple, ...]
 
 GUT_WALL_MM = 3.5
+
+OVERLAPPED = ("liver", "spleen", "stomach")
+"""Organs that later ones are painted over, which may cut off splinters."""
+
+SPLINTER_ML = 1.0
+
+LIVER_BEDS = (
+    Tube(((-2, -10, 10), (2, -12, 120)), (19.0, 19.0)),
+    Tube(((20, -50, 10), (16, -56, 100)), (19.0, 19.0)),
+)
+"""Fat that the liver leaves free beside the spine, behind vena cava and adrenal gland."""
 
 
 def paint_organs(scene: Scene) -> None:
@@ -36,6 +50,8 @@ def paint_organs(scene: Scene) -> None:
     _paint_great_vessels(scene)
     _paint_esophagus(scene)
     _paint_adrenals(scene)
+    for organ in OVERLAPPED:
+        _drop_splinters(scene, organ)
 
 
 def pylorus(build: Build) -> Triple:
@@ -54,7 +70,7 @@ def _liver_field(scene: Scene, region: Slices) -> Field:
     rng, points = scene.build.generator("liver"), scene.canvas.at(region)
     size, left, tilt = rng.uniform(0.96, 1.08), rng.uniform(0.85, 1.12), rng.uniform(8, 18)
     rise = 0.6 * scene.build.dome_mm[0]
-    right_lobe = Blob((68, 0, 46 + rise), (60 * size, 80 * size, 86 * size), (0, -tilt, 0))
+    right_lobe = Blob((70, 0, 52 + rise), (58 * size, 80 * size, 83 * size), (0, -tilt, 0))
     left_lobe = Blob((0, 52, 80 + rise), (70 * left, 34, 32 * left), (0, -10, 8))
     hollow = Blob((2, 18, 4 + rise), (40, 54, 48))
     field = smooth_union(blob_field(points, right_lobe), blob_field(points, left_lobe), 24.0)
@@ -66,6 +82,9 @@ def _liver_field(scene: Scene, region: Slices) -> Field:
 def _paint_liver(scene: Scene) -> None:
     region = scene.canvas.region(np.array([-110.0, -100, -80]), np.array([150.0, 120, 160]))
     scene.fill(region, _liver_field(scene, region) < 0, "liver")
+    for behind in LIVER_BEDS:
+        part, field = scene.canvas.tube(behind)
+        scene.fill(part, scene.holds(part, "liver") & (field < 0), "visceral_fat")
     rise = 0.6 * scene.build.dome_mm[0]
     veins: tuple[Points, ...] = (
         ((18, 10, 100 + rise), (45, 0, 95 + rise), (90, -20, 70 + rise)),
@@ -85,7 +104,7 @@ def _paint_spleen(scene: Scene) -> None:
     rng = scene.build.generator("spleen")
     size = float(rng.uniform(0.88, 1.15))
     rise = 0.5 * scene.build.dome_mm[1]
-    shape = Blob((-90, -38, 64 + rise), (34 * size, 44 * size, 56 * size), (14, 12, -20))
+    shape = Blob((-90, -38, 64 + rise), (37 * size, 47 * size, 60 * size), (14, 12, -20))
     hollow = Blob((-42, 2, 62 + rise), (40, 40, 52))
     region, field = scene.canvas.blob(shape)
     field = np.maximum(field, -blob_field(scene.canvas.at(region), hollow))
@@ -105,7 +124,7 @@ def _paint_stomach(scene: Scene) -> None:
         (8, 50, 4 + 0.5 * drop),
         pylorus(scene.build),
     )
-    radii = (24 * width, 28 * width, 27 * width, 25 * width, 19 * width, 14.0, 8.0)
+    radii = (28 * width, 31 * width, 29 * width, 26 * width, 20 * width, 14.0, 8.0)
     region, field = scene.canvas.tube(Tube(course, radii))
     _paint_hollow(scene, region, np.maximum(field, scene.abdomen(region) + 3), "stomach")
     gas = scene.canvas.at(region)[1] > np.float32(rng.uniform(48, 75))
@@ -152,7 +171,7 @@ def _paint_gallbladder(scene: Scene) -> None:
     build = scene.build
     rng = build.generator("gallbladder")
     size = rng.uniform(0.75, 1.2)
-    dx, dy, dz = build.duct_shift
+    dx, dy, _ = build.duct_shift
     shift = (dx + float(rng.uniform(-3, 5)), dy, 0.6 * build.dome_mm[0])
     points = moved(np.array([(44.0, 36, 44), (56, 46, 26), (68, 58, 8)]), shift)
     region, field = scene.canvas.tube(Tube(points, (6 * size, 13 * size, 14 * size)))
@@ -273,3 +292,19 @@ def _paint_adrenals(scene: Scene) -> None:
         for limb in limbs:
             region, field = scene.canvas.blob(limb)
             scene.fill(region, field < 0, name)
+
+
+def _drop_splinters(scene: Scene, organ: str) -> None:
+    """Turn an organ's loose bits into fat, but for those that the field of view cuts."""
+    lookup = organ_lookup()
+    inside = lookup[scene.canvas.tissues] == organ_table().by_id(organ).value
+    pieces, count = ndimage.label(inside, np.ones((3, 3, 3)))
+    if count < 2:
+        return
+    sizes = np.bincount(pieces.ravel())
+    loose = sizes * scene.canvas.geometry.voxel_volume_mm3 < SPLINTER_ML * 1000
+    loose[[0, 1 + int(np.argmax(sizes[1:]))]] = False
+    for axis in range(3):
+        ends = np.take(pieces, [0, -1], axis=axis)
+        loose[np.unique(ends)] = False
+    scene.fill(EVERYWHERE, loose[pieces], "visceral_fat")

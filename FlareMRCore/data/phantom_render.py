@@ -60,8 +60,8 @@ SEQUENCES: dict[str, Sequence] = {
     "arterial": Sequence(4.0, 1.3, 12.0, 0.08, phase=0),
     "venous": Sequence(4.0, 1.3, 12.0, 0.08, phase=1),
     "delay": Sequence(4.0, 1.3, 12.0, 0.08, phase=2),
-    "t2": Sequence(6000.0, 85.0, None, 1.0),
-    "t2_fs": Sequence(3500.0, 75.0, None, 0.07),
+    "t2": Sequence(6000.0, 70.0, None, 1.0),
+    "t2_fs": Sequence(3500.0, 60.0, None, 0.07),
     "dwi": Sequence(6000.0, 60.0, None, 0.05, b=0.6),
 }
 """MR sequences at 3 T with common parameters; ``"ct"`` is the further one `render` knows."""
@@ -211,14 +211,15 @@ def _variation(rng: np.random.Generator, deviation: float) -> dict[str, float]:
 def _texture(geometry: Geometry, rng: np.random.Generator) -> Field:
     """Mottling with standard deviation 1, fixed in world space and repeated every few hundred mm.
 
-    A smooth random lattice, read at the nearest cell.
+    A smooth random lattice, read at the nearest cell. Its offset keeps the voxel centers of round
+    grids off the cells' borders, where rounding would decide.
     """
     lattice = rng.standard_normal((TEXTURE_CELLS,) * 3, dtype=np.float32)
     lattice = ndimage.gaussian_filter(lattice, TEXTURE_GRAIN_MM / TEXTURE_CELL_MM, mode="wrap")
     lattice /= lattice.std()
     index = np.zeros(geometry.shape, dtype=np.int64)
     for axis in np.eye(3) / TEXTURE_CELL_MM:
-        cell = np.floor(linear_field(geometry, axis, 0.0)).astype(np.int64)
+        cell = np.floor(linear_field(geometry, axis, 0.1377)).astype(np.int64)
         index = index * TEXTURE_CELLS + np.mod(cell, TEXTURE_CELLS)
     values: Field = lattice.ravel()[index]
     return values
