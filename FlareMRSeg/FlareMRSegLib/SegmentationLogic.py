@@ -1,0 +1,1 @@
+"""Segmentation of volume nodes in child processes; see `segmentVolume`."""
