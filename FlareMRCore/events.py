@@ -43,7 +43,7 @@ class TextSink(Protocol):
 
 def format_event(event: str, fields: Mapping[str, Any]) -> str:
     """The line of one event, without newline; numbers that JSON lacks (NaN) become null."""
-    content = {"event": event, **{key: _plain(value) for key, value in fields.items()}}
+    content = {"event": event, **{key: json_values(value) for key, value in fields.items()}}
     return PREFIX + json.dumps(content, ensure_ascii=True, allow_nan=False)
 
 
@@ -170,10 +170,10 @@ class CancelFile:
         return self._seen
 
 
-def _plain(value: Any) -> Any:
+def json_values(value: Any) -> Any:
     """`value` with JSON types only: paths as text, tuples as lists, NaN and infinity as None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): json_values(item) for key, item in value.items()}
     if isinstance(value, str | bool | None):
         return value
     if isinstance(value, Integral):
@@ -181,5 +181,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Real):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Iterable):
-        return [_plain(item) for item in value]
+        return [json_values(item) for item in value]
     return str(value)

@@ -13,6 +13,7 @@ from typing import Any
 from FlareMRCore import __version__
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.errors import InputError
+from FlareMRCore.events import json_values
 from FlareMRCore.pipeline.statistics import OrganStatistics
 
 FORMAT = "flaremr-case-1"
@@ -65,7 +66,7 @@ def write_record(path: Path, record: CaseRecord) -> None:
 def records_json(records: list[CaseRecord], *, single: bool) -> str:
     """One record, or a list of them under ``"cases"``."""
     contents = [record.as_dict() for record in records]
-    content = contents[0] if single else {"cases": contents}
+    content = json_values(contents[0] if single else {"cases": contents})
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -83,9 +84,8 @@ def read_record(path: Path) -> CaseRecord:
             OrganStatistics(**{**organ, "flags": tuple(organ["flags"])})
             for organ in content.pop("organs")
         )
-        lists: dict[str, Any] = {
-            key: tuple(content.pop(key)) for key in ("shape", "spacing_mm", "warnings")
-        }
+        keys = ("shape", "spacing_mm", "warnings")
+        lists: dict[str, Any] = {key: tuple(content.pop(key)) for key in keys}
         return CaseRecord(**content, **lists, organs=organs)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
