@@ -1,0 +1,1 @@
+# Stand-in for a file of Slicer that the packaging test does not need.
