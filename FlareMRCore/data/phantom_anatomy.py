@@ -14,6 +14,7 @@ from FlareMRCore.data.phantom_organs import paint_organs
 from FlareMRCore.data.phantom_shapes import Blob, Canvas
 from FlareMRCore.data.phantom_tissues import organ_lookup
 from FlareMRCore.data.volume import LabelMap
+from FlareMRCore.errors import UsageError
 
 TUMOR_SITES = (
     ("liver", (72.0, -5.0, 60.0), (36.0, 40.0, 40.0)),
@@ -55,7 +56,12 @@ def make_anatomy(seed: int, geometry: Geometry, *, tumors: bool = False) -> Anat
     two grids show the same person: other spacing, orientation, obliquity or field of view. The
     RAS origin lies in the midplane between the kidneys, about 10 mm in front of the spine; what
     lies beyond about 80 mm below or 160 mm above it is a plain continuation.
+
+    Raises:
+        UsageError: negative seed.
     """
+    if seed < 0:
+        raise UsageError(f"A seed must not be negative; found {seed}.", code="usage.seed")
     canvas = Canvas(geometry, sample_frame(seed))
     scene = make_scene(canvas, sample_build(seed))
     paint_body(scene)

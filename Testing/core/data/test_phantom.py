@@ -187,6 +187,8 @@ def test_unusable_requests_say_what_is_known() -> None:
         phantom_geometry(axis_codes="SAL2")
     with pytest.raises(UsageError, match="three letters"):
         phantom_geometry(axis_codes="SAI")
+    with pytest.raises(UsageError, match="negative"):
+        make_anatomy(-1, COARSE)
     with pytest.raises(UsageError, match="average"):
         make_phantom(0, geometry=COARSE, options=RenderOptions(slice_samples=0))
 
