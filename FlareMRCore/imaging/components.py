@@ -17,11 +17,14 @@ LabelT = TypeVar("LabelT", bound=np.integer)
 
 
 @dataclass(frozen=True, slots=True)
-class _Components:
-    """Components of all labels of an array; component 0 is background.
+class Components:
+    """Components of all labels of an array; component 0 is background and empty.
 
-    `voxels` are flat indices of the foreground, `component` the component of each of them;
-    `size` (voxels) and `value` (label) are indexed by component.
+    Attributes:
+        voxels: flat indices (C order) of the foreground.
+        component: number of the component of each of these voxels, from 1.
+        size: voxels of each component, indexed by its number.
+        value: label of each component, indexed by its number.
     """
 
     voxels: NDArray[np.intp]
@@ -35,12 +38,30 @@ class _Components:
         return int(sizes.argmax()) if sizes.any() else 0
 
 
+def label_components(array: NDArray[np.integer]) -> Components:
+    """Components (26-connected) of all labels of `array` (K, J, I) except 0, in one pass."""
+    box = foreground_box(array)
+    if box is None:
+        empty = np.zeros(0, dtype=np.intp)
+        zero = np.zeros(1, dtype=np.intp)
+        return Components(empty, empty, zero, zero)
+    # cc3d refuses read-only arrays, which those of label maps are.
+    part = np.require(array[box.slices], requirements=["C", "W"])
+    labeled = cc3d.connected_components(part, connectivity=26)
+    inside = np.flatnonzero(part)
+    component = labeled.ravel()[inside].astype(np.intp)
+    size = np.bincount(component)
+    value = np.zeros(len(size), dtype=np.intp)
+    value[component] = part.ravel()[inside]
+    return Components(_moved(inside, box.start, box.shape, array.shape), component, size, value)
+
+
 def keep_largest_components(array: NDArray[LabelT], values: Collection[int]) -> NDArray[LabelT]:
     """`array` (K, J, I) where each label of `values` keeps only its largest component.
 
     Other labels stay as they are. Components are 26-connected. A new array.
     """
-    found = _components(array)
+    found = label_components(array)
     keep = ~np.isin(found.value, list(values))
     for value in values:
         keep[found.largest(value)] = True
@@ -55,9 +76,9 @@ def remove_small_components(
     With `keep_largest` the largest component of a label stays however small it is, so that no
     organ vanishes altogether.
     """
-    found = _components(label_map.array)
+    found = label_components(label_map.array)
     voxel_ml = label_map.geometry.voxel_volume_mm3 / 1000
-    drop = found.size * voxel_ml < min_volume_ml
+    drop = found.size * voxel_ml < min_volume_ml * (1 - 1e-9)  # as large is not smaller
     if keep_largest:
         drop[[found.largest(int(value)) for value in np.unique(found.value)]] = False
     array = _without(label_map.array, found, drop)
@@ -70,7 +91,7 @@ def component_counts(array: NDArray[np.integer]) -> dict[int, int]:
     >>> component_counts(np.array([[[1, 0, 1, 2]]]))
     {1: 2, 2: 1}
     """
-    found = _components(array)
+    found = label_components(array)
     values, counts = np.unique(found.value[1:], return_counts=True)
     return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
 
@@ -96,23 +117,6 @@ def fill_holes(mask: NDArray[np.bool_], *, axis: int | None = None) -> NDArray[n
     return filled
 
 
-def _components(array: NDArray[np.integer]) -> _Components:
-    """Components of all labels at once, found inside the foreground's box."""
-    box = foreground_box(array)
-    if box is None:
-        empty = np.zeros(0, dtype=np.intp)
-        zero = np.zeros(1, dtype=np.intp)
-        return _Components(empty, empty, zero, zero)
-    part = np.ascontiguousarray(array[box.slices])
-    labeled = cc3d.connected_components(part, connectivity=26)
-    inside = np.flatnonzero(part)
-    component = labeled.ravel()[inside].astype(np.intp)
-    size = np.bincount(component)
-    value = np.zeros(len(size), dtype=np.intp)
-    value[component] = part.ravel()[inside]
-    return _Components(_moved(inside, box.start, box.shape, array.shape), component, size, value)
-
-
 def _moved(
     flat: NDArray[np.intp], start: Shape, part_shape: Shape, shape: tuple[int, ...]
 ) -> NDArray[np.intp]:
@@ -122,9 +126,7 @@ def _moved(
     return np.ravel_multi_index(shifted, shape).astype(np.intp, copy=False)
 
 
-def _without(
-    array: NDArray[LabelT], found: _Components, drop: NDArray[np.bool_]
-) -> NDArray[LabelT]:
+def _without(array: NDArray[LabelT], found: Components, drop: NDArray[np.bool_]) -> NDArray[LabelT]:
     result = np.array(array, order="C")
     result.reshape(-1)[found.voxels[drop[found.component]]] = 0
     return result

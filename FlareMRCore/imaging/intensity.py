@@ -1,19 +1,17 @@
 """Bringing MR intensities, which have no unit, to one scale."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from FlareMRCore.errors import InputError
-from FlareMRCore.imaging.body_mask import otsu_threshold
+from FlareMRCore.imaging.body_mask import otsu_threshold, strided_sample
 
 FloatArray = NDArray[np.float32]
 HIGH_PERCENTILE = 99.5
 LIMIT = 5.0
 """Standardized values are clipped to plus and minus this many standard deviations."""
-SAMPLE_SIZE = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def foreground_statistics(array: NDArray[np.generic]) -> IntensityStatistics:
         InputError: the image is empty, constant, not finite or has a single foreground value.
     """
     low = float(array.min()) if array.size else 0.0
-    sample = _sample(array).astype(np.float64)
+    sample = strided_sample(array).astype(np.float64)
     valid = sample[sample != low]
     if not valid.size or not np.isfinite(valid).all():
         # A bright spot may fall between the samples; only the whole array tells.
@@ -76,14 +74,6 @@ def standardize(array: NDArray[np.generic], statistics: IntensityStatistics) -> 
     result += np.float32(remainder)
     np.clip(result, -LIMIT, LIMIT, out=result)
     return result
-
-
-def _sample(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Every n-th voxel; n shares no factor with an axis, so that no row or slice is favored."""
-    step = max(1, math.ceil(array.size / SAMPLE_SIZE))
-    while step > 1 and any(math.gcd(step, n) > 1 for n in array.shape):
-        step += 1
-    return array.ravel()[::step]
 
 
 def _no_contrast(array: NDArray[np.generic]) -> InputError:
