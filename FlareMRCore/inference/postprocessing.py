@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from FlareMRCore.data.geometry import Geometry
 from FlareMRCore.data.labels import LabelTable, organ_table
-from FlareMRCore.data.volume import Volume
+from FlareMRCore.data.volume import LabelMap, Volume
+from FlareMRCore.imaging.anatomy import apply_anatomy_rules
 from FlareMRCore.imaging.components import keep_largest_components
 from FlareMRCore.imaging.cropping import foreground_box
 from FlareMRCore.inference.plausibility import organ_flags, values_at_border
@@ -136,5 +137,14 @@ def _rounded(number: float | None) -> float | None:
 def _with_rules(
     labels: NDArray[np.uint8], geometry: Geometry
 ) -> tuple[NDArray[np.uint8], list[str]]:
-    """Labels after the anatomical rules, and what they did; unchanged if nothing would be left."""
-    return labels, []
+    """Labels after the anatomical rules, and what they removed altogether.
+
+    Unchanged if nothing at all would be left.
+    """
+    table = organ_table()
+    kept = apply_anatomy_rules(LabelMap(labels, geometry, table)).array
+    if not kept.any() and labels.any():
+        return labels, ["The anatomical rules would remove everything; they were not applied."]
+    before, after = _counts(labels), _counts(kept)
+    gone = [label.name for label in table if before[label.value] and not after[label.value]]
+    return kept, [f"The anatomical rules removed {', '.join(gone)}."] if gone else []

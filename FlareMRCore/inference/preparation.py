@@ -82,21 +82,18 @@ def restore(frame: Frame, array: NDArray[ScalarT], *, fill: float = 0) -> NDArra
 
 
 def content_box(array: NDArray[np.generic]) -> Box:
-    """Box without the outer slices of one constant value, such as a copy's zero padding.
+    """Box without constant outer slices, such as the padding of a copy or air set to zero.
 
-    The whole array if nothing else is left.
+    Cut until nothing changes, so that padding around constant slices makes no difference either.
+    The whole array if it is constant.
     """
-    by_slice = (array.min(axis=(1, 2)), array.max(axis=(1, 2)))
-    projected = (array.min(axis=0), array.max(axis=0))
-    profiles = (
-        by_slice,
-        (projected[0].min(axis=1), projected[1].max(axis=1)),
-        (projected[0].min(axis=0), projected[1].max(axis=0)),
-    )
-    ranges = [_varied_range(low, high) for low, high in profiles]
-    (k0, k1), (j0, j1), (i0, i1) = ranges
-    box = Box((k0, j0, i0), (k1, j1, i1))
-    return box if min(box.shape) else Box((0, 0, 0), _shape(array))
+    box = Box((0, 0, 0), _shape(array))
+    while True:
+        inner = _without_constant_ends(array[box.slices])
+        if inner is None or inner.shape == box.shape:
+            return box
+        k, j, i = (a + b for a, b in zip(box.start, inner.start, strict=True))
+        box = Box((k, j, i), (k + inner.shape[0], j + inner.shape[1], i + inner.shape[2]))
 
 
 def network_shape(spec: NetworkSpec, extent_mm: Triple) -> Shape:
@@ -157,6 +154,21 @@ def _aligned_spacing(geometry: Geometry, finest_mm: float) -> Triple:
     steps = np.asarray(geometry.direction) / np.asarray(geometry.spacing_mm)[:, None]
     r, a, s = 1.0 / np.linalg.norm(steps, axis=0)
     return max(float(s), finest_mm), max(float(a), finest_mm), max(float(r), finest_mm)
+
+
+def _without_constant_ends(array: NDArray[np.generic]) -> Box | None:
+    """Box without outer slices of one value on each side; None if nothing is left."""
+    by_slice = (array.min(axis=(1, 2)), array.max(axis=(1, 2)))
+    projected = (array.min(axis=0), array.max(axis=0))
+    profiles = (
+        by_slice,
+        (projected[0].min(axis=1), projected[1].max(axis=1)),
+        (projected[0].min(axis=0), projected[1].max(axis=0)),
+    )
+    ranges = [_varied_range(low, high) for low, high in profiles]
+    (k0, k1), (j0, j1), (i0, i1) = ranges
+    box = Box((k0, j0, i0), (k1, j1, i1))
+    return box if min(box.shape) else None
 
 
 def _varied_range(low: NDArray[np.generic], high: NDArray[np.generic]) -> tuple[int, int]:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from FlareMRCore.data.geometry import Box, Geometry, Shape
-from FlareMRCore.imaging.components import keep_largest_components
+from FlareMRCore.data.labels import LabelTable
+from FlareMRCore.data.volume import LabelMap
+from FlareMRCore.imaging.components import remove_small_components
 from FlareMRCore.imaging.cropping import foreground_box
 
-BRIDGED_GAP_MM = 20.0
-"""Organs less than this apart count as one piece; the left kidney touches nothing at 6 mm."""
+MIN_PIECE_ML = 20.0
+"""Smaller pieces do not widen the region. Larger ones do, even apart from the largest one: a kidney
+touches nothing, and cutting it off costs more than looking at a false find."""
 
 SIDES = (("inferior", "superior"), ("posterior", "anterior"), ("left", "right"))
 """Names of the low and high side of the axes K, J, I in the engine's axis order."""
@@ -41,9 +43,9 @@ def whole_region(shape: Shape, note: str, *, found: bool = True) -> Region:
 
 
 def find_region(foreground: NDArray[np.bool_], geometry: Geometry, margin_mm: float) -> Region:
-    """Box around the largest piece of `foreground`, with a margin, in the voxels of `geometry`.
+    """Box around the pieces of `foreground`, with a margin, in the voxels of `geometry`.
 
-    Where the piece reaches the end of the image, so does the box: organs may be cut off there.
+    Where a piece reaches the end of the image, so does the box: organs may be cut off there.
     Without foreground the region is the whole image.
 
     Args:
@@ -52,7 +54,7 @@ def find_region(foreground: NDArray[np.bool_], geometry: Geometry, margin_mm: fl
         margin_mm: what is added on each side.
     """
     coarse = geometry.resized(_shape(foreground))
-    box = foreground_box(_main_piece(foreground, coarse))
+    box = foreground_box(_substantial(foreground, coarse))
     if box is None:
         note = "The coarse network found nothing; the fine network looks at the whole image."
         return whole_region(geometry.shape, note, found=False)
@@ -76,11 +78,10 @@ def find_region(foreground: NDArray[np.bool_], geometry: Geometry, margin_mm: fl
     return Region(Box((k0, j0, i0), (k1, j1, i1)), note)
 
 
-def _main_piece(foreground: NDArray[np.bool_], grid: Geometry) -> NDArray[np.bool_]:
-    """Foreground of the largest component after bridging small gaps."""
-    sizes = [2 * round(BRIDGED_GAP_MM / 2 / step) + 1 for step in grid.spacing_mm]
-    grown = ndimage.maximum_filter(foreground.view(np.uint8), size=sizes, mode="constant")
-    kept: NDArray[np.bool_] = foreground & (keep_largest_components(grown, (1,)) > 0)
+def _substantial(foreground: NDArray[np.bool_], grid: Geometry) -> NDArray[np.bool_]:
+    """Foreground without small pieces, of which the largest one always stays."""
+    labels = LabelMap(foreground.astype(np.uint8), grid, LabelTable(()))
+    kept: NDArray[np.bool_] = remove_small_components(labels, min_volume_ml=MIN_PIECE_ML).array > 0
     return kept
 
 

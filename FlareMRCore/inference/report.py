@@ -81,12 +81,14 @@ class SegmentationReport:
         seconds: time by phase, see `PHASES`; phases that did not happen are 0.
         peak_memory_mb: most main memory the process held since its start.
         peak_device_memory_mb: most memory held on the graphics card; 0 without one.
-        roi_start: first voxel (K, J, I) of the region of interest, in the engine's axis order.
-        roi_stop: one past its last voxel.
+        roi_low_mm: lowest RAS mm of the region the last network looked at, voxel edges.
+        roi_high_mm: highest RAS mm of that region.
+        roi_is_whole: True if it is all of the image but constant padding.
         roi_note: how the region was found, in words.
         stages: one entry per network that ran.
         warnings: what the user should know.
         organs: one entry per wanted organ, in order of value.
+        options: the options of the job, as asked for.
     """
 
     weights_id: str
@@ -99,8 +101,9 @@ class SegmentationReport:
     seconds: Mapping[str, float]
     peak_memory_mb: float
     peak_device_memory_mb: float
-    roi_start: tuple[int, int, int]
-    roi_stop: tuple[int, int, int]
+    roi_low_mm: tuple[float, float, float]
+    roi_high_mm: tuple[float, float, float]
+    roi_is_whole: bool
     roi_note: str
     stages: tuple[StageReport, ...]
     warnings: tuple[str, ...]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from FlareMRCore.data.geometry import FloatArray, Triple
 from FlareMRCore.data.labels import LabelTable, organ_table
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.errors import UsageError, WeightsError
@@ -152,7 +153,9 @@ def _segment(volume: Volume, job: _Job, wanted: LabelTable) -> SegmentResult:
         label_map = LabelMap(restore(frame, final), volume.geometry, wanted)
     for warning in warnings:
         job.reporter.message(warning, level="warning")
-    return SegmentResult(label_map, _report(job, outcome, warnings, organs), confidence)
+    return SegmentResult(
+        label_map, _report(job, frame, outcome, warnings=warnings, organs=organs), confidence
+    )
 
 
 def _run_networks(job: _Job, frame: Frame) -> _Outcome:
@@ -264,12 +267,17 @@ def _only(labels: NDArray[np.uint8], wanted: LabelTable) -> NDArray[np.uint8]:
 
 
 def _report(
-    job: _Job, outcome: _Outcome, warnings: list[str], organs: tuple[OrganResult, ...]
+    job: _Job,
+    frame: Frame,
+    outcome: _Outcome,
+    *,
+    warnings: list[str],
+    organs: tuple[OrganResult, ...],
 ) -> SegmentationReport:
     entry = job.model.entry
     on_card = torch.cuda.is_available() and job.device.name.startswith("cuda")
     card_bytes = torch.cuda.max_memory_reserved(job.device.name) if on_card else 0
-    box = outcome.region.box
+    corners = outcome.final.grid.corners()
     return SegmentationReport(
         weights_id=entry.id,
         weights_version=entry.version,
@@ -281,14 +289,20 @@ def _report(
         seconds=job.watch.rounded(),
         peak_memory_mb=round(peak_memory_bytes() / MB, 1),
         peak_device_memory_mb=round(card_bytes / MB, 1),
-        roi_start=box.start,
-        roi_stop=box.stop,
+        roi_low_mm=_rounded_mm(corners.min(axis=0)),
+        roi_high_mm=_rounded_mm(corners.max(axis=0)),
+        roi_is_whole=outcome.region.box.shape == frame.aligned.geometry.shape,
         roi_note=outcome.region.note,
         stages=tuple(stage.report for stage in outcome.stages),
         warnings=tuple(warnings),
         organs=organs,
         options=asdict(job.options),
     )
+
+
+def _rounded_mm(point: FloatArray) -> Triple:
+    r, a, s = (round(float(x), 3) for x in point)
+    return r, a, s
 
 
 def _finest_spacing_mm(model: LoadedModel) -> float:

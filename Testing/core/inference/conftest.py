@@ -19,15 +19,15 @@ from FlareMRCore.inference.model import COARSE, FINE, LoadedModel
 from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry
 
 BODY = 100.0
-EDGE = 150.0
+EDGE = 200.0
 # label value: intensity, center (RAS mm), radii (mm); nothing is symmetric, and organs are more
 # than 8 mm apart.
 ORGANS = {
-    1: (200.0, (45.0, 20.0, 25.0), (30.0, 26.0, 26.0)),
-    2: (280.0, (45.0, -38.0, -30.0), (18.0, 16.0, 20.0)),
-    3: (360.0, (-45.0, -15.0, 25.0), (20.0, 24.0, 20.0)),
-    11: (440.0, (-25.0, 38.0, -15.0), (24.0, 16.0, 20.0)),
-    13: (520.0, (-45.0, -40.0, -35.0), (16.0, 15.0, 20.0)),
+    1: (460.0, (45.0, 20.0, 25.0), (30.0, 26.0, 26.0)),
+    2: (420.0, (45.0, -38.0, -30.0), (18.0, 16.0, 20.0)),
+    3: (380.0, (-45.0, -15.0, 25.0), (20.0, 24.0, 20.0)),
+    11: (340.0, (-25.0, 38.0, -15.0), (24.0, 16.0, 20.0)),
+    13: (300.0, (-45.0, -40.0, -35.0), (16.0, 15.0, 20.0)),
 }
 BODY_RADII = (98.0, 78.0, 200.0)
 
@@ -62,7 +62,8 @@ def draw_scene(geometry: Geometry) -> Scene:
         share = _inside(world, center, radii)
         array = array * (1 - share) + intensity * share
         truth[array > EDGE] = np.where(share > 0.01, value, truth)[array > EDGE]
-    return Scene(Volume(array.astype(np.float32), geometry), truth)
+    # Whole numbers, as scanners write them; air is exactly 0.
+    return Scene(Volume(np.round(array).astype(np.float32), geometry), truth)
 
 
 @pytest.fixture(scope="session")
