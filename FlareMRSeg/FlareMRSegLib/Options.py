@@ -85,7 +85,9 @@ class SegmentationOptions:
     def wantedOrgans(self) -> tuple[str, ...]:
         """Identifiers of the wanted organs in order of their value."""
         everything = tuple(label.id for label in organ_table())
-        return everything if self.organs is None else tuple(o for o in everything if o in self.organs)
+        return (
+            everything if self.organs is None else tuple(o for o in everything if o in self.organs)
+        )
 
     def _checks(self) -> Sequence[str]:
         return (
