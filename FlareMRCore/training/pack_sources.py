@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from FlareMRCore.data.labels import organ_table
+from FlareMRCore.data.phantom import make_phantom, phantom_geometry
 from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.data.volume_io import read_volume
 from FlareMRCore.errors import DatasetError
@@ -23,7 +25,7 @@ from FlareMRCore.training.pack import (
     save_case,
 )
 
-KINDS = ("ct", "mr", "labels")
+KINDS = ("ct", "mr", "labels", "phantom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,10 @@ class PackGroup:
 
     Attributes:
         name: for messages.
-        kind: ``"ct"``, ``"mr"`` or ``"labels"`` (label maps without an image).
-        image: pattern of the image files (label maps for ``"labels"``), relative to the data.
+        kind: ``"ct"``, ``"mr"``, ``"labels"`` (label maps without an image) or ``"phantom"``.
+        image: pattern of the image files (label maps for ``"labels"``), relative to the data;
+            not used for phantoms.
+        seeds: of the phantoms.
         label: ending of the image's name, and what replaces it in the label map's name.
         unannotated: ids of organs these cases do not label.
         merged: label value -> ids of the organs it may be; ``"background"`` for none.
@@ -42,7 +46,8 @@ class PackGroup:
 
     name: str
     kind: str
-    image: str
+    image: str = ""
+    seeds: tuple[int, ...] = ()
     label: tuple[str, str] = ("", "")
     unannotated: tuple[str, ...] = ()
     merged: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
@@ -81,11 +86,28 @@ def build_pack(
         DatasetError: a pattern matches no file, or a label map is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = [(group, path) for group in groups for path in _files(group, data)]
-    for number, (group, path) in enumerate(found):
-        reporter.advance("pack", number, len(found))
-        save_case(_read_case(group, path, spacing_mm), folder)
-    return len(found)
+    readers = [reader for group in groups for reader in _readers(group, data, spacing_mm)]
+    for number, read in enumerate(readers):
+        reporter.advance("pack", number, len(readers))
+        save_case(read(), folder)
+    return len(readers)
+
+
+def _readers(group: PackGroup, data: Path, spacing_mm: float) -> Iterator[Callable[[], PackedCase]]:
+    """One function per case of the group, that reads and packs it."""
+    if group.kind == "phantom":
+        for seed in group.seeds:
+            yield partial(_phantom_case, group, seed, spacing_mm)
+    else:
+        for path in _files(group, data):
+            yield partial(_read_case, group, path, spacing_mm)
+
+
+def _phantom_case(group: PackGroup, seed: int, spacing_mm: float) -> PackedCase:
+    """A phantom as CT, which the training turns into MR contrasts like any other CT."""
+    volume, label_map = make_phantom(seed, "ct", geometry=phantom_geometry((spacing_mm,) * 3))
+    case = CaseDescription(f"{group.name}-{seed}", "ct", allowed_classes((), {}), group.weight)
+    return pack_case(case, volume, label_map, spacing_mm=spacing_mm)
 
 
 def _files(group: PackGroup, data: Path) -> Iterator[Path]:
@@ -130,17 +152,19 @@ def _group(entry: Mapping[str, Any]) -> PackGroup:
     values = dict(entry)
     first, second = values.pop("label", ("", ""))
     merged = {int(v): tuple(names) for v, names in values.pop("merged", {}).items()}
+    seeds = tuple(int(seed) for seed in values.pop("seeds", ()))
     unannotated = tuple(values.pop("unannotated", ()))
-    return PackGroup(label=(first, second), merged=merged, unannotated=unannotated, **values)
+    return PackGroup(
+        label=(first, second), merged=merged, seeds=seeds, unannotated=unannotated, **values
+    )
 
 
 def _problems(entry: Mapping[str, Any]) -> list[str]:
     name = entry.get("name", "?")
     known = set(PackGroup.__dataclass_fields__)
     problems = [f"group {name}: unknown key '{key}'" for key in entry if key not in known]
-    problems += [
-        f"group {name}: '{key}' is missing" for key in ("name", "kind", "image") if key not in entry
-    ]
+    needed = ("name", "kind", "seeds" if entry.get("kind") == "phantom" else "image")
+    problems += [f"group {name}: '{key}' is missing" for key in needed if key not in entry]
     if entry.get("kind", "ct") not in KINDS:
         problems.append(f"group {name}: kind is '{entry['kind']}', not one of {', '.join(KINDS)}")
     if len(entry.get("label", ("", ""))) != 2:
