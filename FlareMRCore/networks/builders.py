@@ -11,7 +11,7 @@ from torch import nn
 from FlareMRCore.errors import UsageError
 from FlareMRCore.networks.blocks import BlockStyle
 from FlareMRCore.networks.phtrans import PHTrans, PHTransPlan
-from FlareMRCore.networks.subvoxel_unet import flaremr_coarse, flaremr_fine
+from FlareMRCore.networks.subvoxel_unet import flaremr_base, flaremr_coarse, flaremr_fine
 from FlareMRCore.networks.unet import Branch, UNet, UNetPlan
 
 ORGAN_CLASSES = 14
@@ -244,14 +244,21 @@ def _ye(
 
 _ENTRIES = (
     NetworkEntry(
-        "flaremr-coarse",
-        flaremr_coarse,
-        (1, 48, 56, 64),
+        "flaremr-base",
+        flaremr_base,
+        (1, 40, 32, 48),
         ORGAN_CLASSES,
-        "FlareMR, whole abdomen at 6 mm",
+        "FlareMR, start of the other two at 8 mm",
     ),
     NetworkEntry(
-        "flaremr-fine", flaremr_fine, (1, 96, 112, 128), ORGAN_CLASSES, "FlareMR, organs at 3 mm"
+        "flaremr-coarse",
+        flaremr_coarse,
+        (1, 64, 80, 96),
+        ORGAN_CLASSES,
+        "FlareMR, whole abdomen at 4 mm",
+    ),
+    NetworkEntry(
+        "flaremr-fine", flaremr_fine, (1, 80, 96, 112), ORGAN_CLASSES, "FlareMR, organs at 3 mm"
     ),
     NetworkEntry(
         "li2024-coarse",

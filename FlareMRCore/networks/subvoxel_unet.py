@@ -1,9 +1,10 @@
 """FlareMR's own network: a residual U-Net that works on a grid coarser than its input and output.
 
 The stem folds blocks of `subvoxels`^3 voxels into channels and the head unfolds them again, so
-that nearly all arithmetic happens at half the input resolution in each direction. Coarse and fine
-network share one trunk: with `subvoxels=1` at 6 mm it is the coarse network, with `subvoxels=2`
-at 3 mm the fine one, which starts from the coarse weights (`inflate_subvoxels`).
+that nearly all arithmetic happens at half the input resolution in each direction. Base, coarse
+and fine network share one trunk: the base network (`subvoxels=1`, 8 mm) learns what the abdomen
+looks like at the least cost, and the other two (`subvoxels=2`) start from its weights
+(`inflate_subvoxels`) and learn where the borders are.
 
 Group normalization instead of instance normalization: a third of the time on CPUs, and statistics
 over several channels depend less on how much of the abdomen is in view.
@@ -21,13 +22,18 @@ WIDTHS = (32, 64, 96, 128)
 GROUPS = 8
 
 
-def flaremr_coarse() -> SubvoxelUNet:
-    """Coarse network: 6 mm, background and 13 organs, 1.8 M parameters."""
+def flaremr_base() -> SubvoxelUNet:
+    """Base network: 8 mm, background and 13 organs; only a start for the others."""
     return SubvoxelUNet(classes=14, subvoxels=1, widths=WIDTHS)
 
 
+def flaremr_coarse() -> SubvoxelUNet:
+    """Coarse network: 4 mm input and output over an 8 mm trunk, whole volume."""
+    return SubvoxelUNet(classes=14, subvoxels=2, widths=WIDTHS)
+
+
 def flaremr_fine() -> SubvoxelUNet:
-    """Fine network: 3 mm input and output over a 6 mm trunk, background and 13 organs."""
+    """Fine network: 3 mm input and output over a 6 mm trunk, region of interest."""
     return SubvoxelUNet(classes=14, subvoxels=2, widths=WIDTHS)
 
 
@@ -124,15 +130,15 @@ def unfold(x: Tensor, n: int) -> Tensor:
     return blocks.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // n**3, k * n, j * n, i * n)
 
 
-def inflate_subvoxels(coarse: dict[str, Tensor], subvoxels: int) -> dict[str, Tensor]:
-    """State of a network with `subvoxels` that computes what the state `coarse` (subvoxels 1) does.
+def inflate_subvoxels(base: dict[str, Tensor], subvoxels: int) -> dict[str, Tensor]:
+    """State of a network with `subvoxels` that computes what the state `base` (subvoxels 1) does.
 
-    The folded stem averages each block, so its input is the coarse image; the head repeats the
-    coarse logits on all voxels of a block.
+    The folded stem averages each block, so its input is the image at the base's spacing; the head
+    repeats the base's logits on all voxels of a block.
     """
     count = subvoxels**3
-    state = dict(coarse)
-    state["stem.weight"] = coarse["stem.weight"].repeat(1, count, 1, 1, 1) / count
-    state["head.weight"] = torch.repeat_interleave(coarse["head.weight"], count, dim=0)
-    state["head.bias"] = torch.repeat_interleave(coarse["head.bias"], count, dim=0)
+    state = dict(base)
+    state["stem.weight"] = base["stem.weight"].repeat(1, count, 1, 1, 1) / count
+    state["head.weight"] = torch.repeat_interleave(base["head.weight"], count, dim=0)
+    state["head.bias"] = torch.repeat_interleave(base["head.bias"], count, dim=0)
     return state

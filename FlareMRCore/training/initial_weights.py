@@ -1,4 +1,4 @@
-"""Weights to start a training from: of the same network, or of the coarse one for the fine."""
+"""Weights to start a training from: of the same network, or of a simpler one of the same trunk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from FlareMRCore.errors import WeightsError
 from FlareMRCore.networks.subvoxel_unet import inflate_subvoxels
 from FlareMRCore.training.checkpoint import State, load_checkpoint
 
-FINE_SUBVOXELS = 2
+SUBVOXELS = 2
+FOLDED = ("flaremr-coarse", "flaremr-fine")
+"""Networks of one shape: the weights of either may start the other."""
 
 
 def initial_state(path: Path, builder: str) -> State:
@@ -20,12 +22,13 @@ def initial_state(path: Path, builder: str) -> State:
     content = load_checkpoint(path)
     found = content.get("builder")
     state = {name: value.float() for name, value in content.get("state_dict", {}).items()}
-    if found == builder:
+    if found == builder or (found in FOLDED and builder in FOLDED):
         return state
-    if found == "flaremr-coarse" and builder == "flaremr-fine":
-        return inflate_subvoxels(state, FINE_SUBVOXELS)
+    if found == "flaremr-base" and builder in FOLDED:
+        return inflate_subvoxels(state, SUBVOXELS)
     raise WeightsError(
         f"{path} holds weights of '{found}', which cannot start '{builder}'.",
         code="weights.initial",
-        hint=f"Give weights of '{builder}', or of 'flaremr-coarse' to start 'flaremr-fine'.",
+        hint=f"Give weights of '{builder}'; 'flaremr-base' may start 'flaremr-coarse', and that "
+        "one 'flaremr-fine'.",
     )

@@ -79,9 +79,9 @@ def own_network(builder: str, file: str) -> NetworkSpec:
     return NetworkSpec(
         builder=builder,
         file=file,
-        spacing_mm=(6.0, 6.0, 6.0) if coarse else (3.0, 3.0, 3.0),
+        spacing_mm=(4.0, 4.0, 4.0) if coarse else (3.0, 3.0, 3.0),
         fixed_shape=None,
-        multiple_of=(8, 8, 8) if coarse else (16, 16, 16),
+        multiple_of=(16, 16, 16),
         organs=True,
         views=("zoom-0.94", "zoom-1.06"),
         window_shape=None if coarse else (96, 96, 112),

@@ -2,6 +2,7 @@ import torch
 
 from FlareMRCore.networks.subvoxel_unet import (
     SubvoxelUNet,
+    flaremr_base,
     flaremr_coarse,
     flaremr_fine,
     fold,
@@ -33,7 +34,8 @@ def test_the_inflated_network_repeats_the_coarse_answer() -> None:
 
 
 def test_parameter_counts() -> None:
-    assert sum(p.numel() for p in flaremr_coarse().parameters()) == 1_841_102
+    assert sum(p.numel() for p in flaremr_base().parameters()) == 1_841_102
+    assert sum(p.numel() for p in flaremr_coarse().parameters()) == 1_850_384
     assert sum(p.numel() for p in flaremr_fine().parameters()) == 1_850_384
 
 
