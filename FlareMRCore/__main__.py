@@ -1,4 +1,4 @@
-"""``python -m FlareMRCore VERB``: the command line, guarded so that child processes may import it."""
+"""``python -m FlareMRCore VERB``: the command line, safe to import by child processes."""
 
 import sys
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from FlareMRCore.cli.console import job_reporter, write_line
@@ -68,7 +69,7 @@ def _spacing(text: str) -> tuple[float, float, float]:
         numbers = []
     if len(numbers) == 1:
         numbers *= 3
-    if len(numbers) != 3 or min(numbers) < SMALLEST_SPACING_MM:
+    if len(numbers) != 3 or not all(SMALLEST_SPACING_MM <= mm < math.inf for mm in numbers):
         raise UsageError(
             f"--spacing takes one number or three of at least {SMALLEST_SPACING_MM} mm; found "
             f"'{text}'.",

@@ -90,7 +90,7 @@ def _overview_row(number: int, case: PageCase) -> str:
     return (
         f'<tr><td>{link}</td><td><span class="good">done</span></td>'
         f"<td>{len(found)} of {len(record.organs)}</td><td>{flags}</td>"
-        f'<td>{mean}</td><td class="number">{seconds:.1f}</td></tr>'
+        f'<td class="keep">{mean}</td><td class="number">{seconds:.1f}</td></tr>'
     )
 
 
@@ -137,11 +137,19 @@ def _organ_row(organ: OrganStatistics, colors: Mapping[int, tuple[int, int, int]
     missing = ' class="missing"' if organ.volume_ml <= 0 else ""
     return (
         f'<tr{missing}><td class="number">{organ.value}</td>'
-        f"<td>{swatch}{escape(organ.name)}</td>"
-        f'<td class="number">{organ.volume_ml:.1f}</td>'
+        f'<td class="keep">{swatch}{escape(organ.name)}</td>'
+        f'<td class="number">{_volume(organ.volume_ml)}</td>'
         f'<td class="number">{_intensity(organ)}</td>'
-        f"<td>{_bar(organ.confidence)}</td><td>{_bar(organ.agreement)}</td><td>{flags}</td></tr>"
+        f'<td class="keep">{_bar(organ.confidence)}</td>'
+        f'<td class="keep">{_bar(organ.agreement)}</td>'
+        f"<td>{flags}</td></tr>"
     )
+
+
+def _volume(volume_ml: float) -> str:
+    if volume_ml <= 0:
+        return "–"  # noqa: RUF001 - the dash of tables
+    return f"{volume_ml:.1f}" if volume_ml >= 10 else f"{volume_ml:.2f}"
 
 
 def _intensity(organ: OrganStatistics) -> str:

@@ -124,7 +124,8 @@ def _window(image: NDArray[np.float32]) -> tuple[float, float]:
     if not shown.size:
         return float(values.min()), float(values.min()) + 1.0
     low, high = np.percentile(shown, WINDOW_PERCENTILES)
-    return float(low), float(max(high, low + 1e-6 * max(1.0, abs(low))))
+    # A constant image is black; the step must not be lost in the rounding of `low`.
+    return float(low), float(high if high > low else low + max(1.0, abs(low)))
 
 
 def _pixels_per_mm(extent_mm: tuple[float, float, float]) -> float:
