@@ -16,15 +16,24 @@ from typing import Any
 import numpy as np
 import slicer
 import slicer.util
-import vtk
-from vtk.util import numpy_support
 
 from FlareMRCore import __version__
 from FlareMRCore.data.label_io import read_labels_with_warnings
 from FlareMRCore.data.labels import Label, organ_table
 from FlareMRCore.data.segment_fields import LABEL_TAG
 from FlareMRCore.errors import GeometryError, InputError
-from FlareMRSegLib.Grid import axisNames, croppedMatrix, isOrthogonal, voxelBox
+from FlareMRSegLib.Grid import croppedMatrix
+from FlareMRSegLib.MrmlGeometry import (
+    ijkToRas,
+    isUnderLinear,
+    orientedImage,
+    orientedMatrix,
+    reviewVoxel,
+    roiAround,
+    roiBox,
+    segmentLabels,
+    worldMatrix,
+)
 from FlareMRSegLib.NrrdFile import writeNrrd
 from FlareMRSegLib.Options import SegmentationOptions
 from FlareMRSegLib.Terminology import entryOf, organOfSegment
@@ -114,7 +123,7 @@ class MrmlBridge:
         if problem:
             raise InputError(problem, code="input.node")
         notes: list[str] = []
-        if not _isUnderLinear(volumeNode):
+        if not isUnderLinear(volumeNode):
             volumeNode = self._hardenedCopy(volumeNode, frameNode)
             frameNode = None
             text = _("'{name}' is a copy with the non-linear transform applied; it was segmented.")
@@ -124,8 +133,8 @@ class MrmlBridge:
         shape = tuple(int(n) for n in array.shape)
         start, stop = (0, 0, 0), shape
         if roi is not None:
-            start, stop = _roiBox(roi, volumeNode, source, shape)
-        matrix, turned = _orientedMatrix(ijkToRas(source), worldMatrix(volumeNode))
+            start, stop = roiBox(roi, volumeNode, source, shape)
+        matrix, turned = orientedMatrix(ijkToRas(source), worldMatrix(volumeNode))
         if turned:
             notes.append(_("The transform of the input turns it; it was read as it lies in 3-D."))
         matrix = croppedMatrix(matrix, start)
@@ -240,6 +249,31 @@ class MrmlBridge:
         segmentationNode.CreateDefaultDisplayNodes()
         segmentationNode.GetDisplayNode().SetVisibility3D(visible)
 
+    def reviewPosition(self, segmentationNode: Any, organId: str) -> tuple[float, ...] | None:
+        """World position (RAS mm) inside the organ to look at, where it is most doubtful.
+
+        That is its slice at the border of the image if it reaches that, else the slice in which
+        it is largest. None if the segmentation does not have the organ.
+        """
+        segmentId = segmentIdsByOrgan(segmentationNode).get(organId)
+        if segmentId is None:
+            return None
+        labels, matrix = segmentLabels(segmentationNode, segmentId)
+        voxel = reviewVoxel(labels)
+        if voxel is None:
+            return None
+        point = worldMatrix(segmentationNode) @ matrix @ (*reversed(voxel), 1)
+        return tuple(float(x) for x in point[:3])
+
+    def roiAroundResult(self, segmentationNode: Any, marginMm: float = 20.0) -> Any:
+        """A new, editable ROI around all organs of the result; None if there are none.
+
+        It is turned like the grid of the segmentation and lies under the same transform.
+        """
+        name = _("{name} region").format(name=segmentationNode.GetName())
+        ids = list(segmentIdsByOrgan(segmentationNode).values())
+        return roiAround(self.scene, segmentationNode, ids, name=name, marginMm=marginMm)
+
     def recordOf(self, segmentationNode: Any) -> dict[str, Any] | None:
         """What the engine told about the run that made `segmentationNode`; None if unknown."""
         text = segmentationNode.GetAttribute(RECORD_ATTRIBUTE) if segmentationNode else None
@@ -277,33 +311,6 @@ class MrmlBridge:
             hierarchy.SetItemParent(item, parent)
 
 
-def ijkToRas(volumeNode: Any) -> np.ndarray:
-    """IJK to RAS matrix of a volume, without parent transforms."""
-    matrix = vtk.vtkMatrix4x4()
-    volumeNode.GetIJKToRASMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
-
-
-def worldMatrix(node: Any) -> np.ndarray:
-    """From the coordinates of `node` to world coordinates; its parent must be linear."""
-    matrix = vtk.vtkMatrix4x4()
-    parent = node.GetParentTransformNode()
-    if parent is not None:
-        parent.GetMatrixTransformToWorld(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
-
-
-def orientedImage(labels: np.ndarray, matrix: np.ndarray) -> Any:
-    """`labels` (K, J, I) as vtkOrientedImageData; the pixels are copied."""
-    image = slicer.vtkOrientedImageData()
-    image.SetDimensions(*reversed(labels.shape))
-    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    pixels = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
-    pixels[:] = labels.ravel()
-    image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(matrix))
-    return image
-
-
 def segmentIdsByOrgan(segmentationNode: Any) -> dict[str, str]:
     """Identifier of the first segment of each organ that the segmentation has."""
     segmentation = segmentationNode.GetSegmentation()
@@ -313,36 +320,6 @@ def segmentIdsByOrgan(segmentationNode: Any) -> dict[str, str]:
         if organ:
             found.setdefault(organ, segmentation.GetNthSegmentID(number))
     return found
-
-
-def _isUnderLinear(node: Any) -> bool:
-    parent = node.GetParentTransformNode()
-    return parent is None or bool(parent.IsTransformToWorldLinear())
-
-
-def _orientedMatrix(matrix: np.ndarray, world: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The matrix for the file, and whether it is that of the world."""
-    inWorld = world @ matrix
-    if axisNames(matrix) == axisNames(inWorld) or not isOrthogonal(inWorld):
-        return matrix, False
-    return inWorld, True
-
-
-def _roiBox(
-    roi: Any, volumeNode: Any, source: Any, shape: Sequence[int]
-) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    toWorld = vtk.vtkMatrix4x4()
-    toWorld.DeepCopy(roi.GetObjectToWorldMatrix())
-    half = np.array(roi.GetSizeWorld()) / 2
-    signs = np.array(np.meshgrid(*[(-1, 1)] * 3, indexing="ij")).reshape(3, -1).T
-    corners = np.c_[signs * half, np.ones(8)] @ slicer.util.arrayFromVTKMatrix(toWorld).T
-    toVoxels = np.linalg.inv(worldMatrix(volumeNode) @ ijkToRas(source))
-    box = voxelBox((corners @ toVoxels.T)[:, :3], shape)
-    if box is None:
-        raise InputError(
-            _("The region of interest lies outside of the input volume."), code="input.roi"
-        )
-    return box
 
 
 def _fill(segmentation: Any, image: Any, labels: Sequence[Label]) -> None:
