@@ -25,6 +25,20 @@ STEPS = 20
 LIVER, SPLEEN, BAD = 100.0, 200.0, 999.0
 """Intensities that become liver and spleen; the engine refuses images that contain the last."""
 
+STAGE = StageReport(
+    "coarse",
+    "fake",
+    (8, 8, 8),
+    (6.0, 6.0, 6.0),
+    ("identity",),
+    None,
+    "cpu",
+    "float32",
+    "",
+    1,
+    2,
+)
+
 
 def block_volume(*, bad: bool = False, shape: tuple[int, int, int] = (6, 10, 12)) -> Volume:
     """A block of liver on the patient's right and one of spleen on the left, oddly spaced."""
@@ -61,19 +75,6 @@ def fake_report(label_map: LabelMap) -> SegmentationReport:
                 label.id, label.name, label.value, count * voxel_ml, None, sure, None, flags
             )
         )
-    stage = StageReport(
-        "coarse",
-        "fake",
-        (8, 8, 8),
-        (6.0, 6.0, 6.0),
-        ("identity",),
-        None,
-        "cpu",
-        "float32",
-        "",
-        1,
-        2,
-    )
     return SegmentationReport(
         weights_id="fake",
         weights_version="1",
@@ -89,7 +90,7 @@ def fake_report(label_map: LabelMap) -> SegmentationReport:
         roi_high_mm=(1.0, 1.0, 1.0),
         roi_is_whole=True,
         roi_note="The whole image.",
-        stages=(stage,),
+        stages=(STAGE,),
         warnings=("Warning with <b>markup</b>.",),
         organs=tuple(organs),
     )
