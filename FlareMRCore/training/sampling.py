@@ -15,33 +15,7 @@ from FlareMRCore.imaging.intensity import foreground_statistics, standardize
 from FlareMRCore.training.contrast import random_appearance
 from FlareMRCore.training.corruption import blur, corrupt, thick_slices
 from FlareMRCore.training.pack import PackedCase
-
-Shape = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingParameters:
-    """How samples are drawn.
-
-    Attributes:
-        spacing_mm: isotropic spacing of the samples.
-        shapes: patch shapes (K, J, I), drawn with `shape_shares`.
-        shape_shares: relative frequency of each shape.
-        rotation_deg: standard deviation of the rotation about each axis.
-        scale: largest relative scaling of all axes together; a third of it for each axis alone.
-        elastic_mm: largest standard deviation of the elastic displacement.
-        contrast_shares: families physics, random and curve of `random_appearance`.
-        keep_ct: share of CT samples shown as they are.
-    """
-
-    spacing_mm: float = 6.0
-    shapes: tuple[Shape, ...] = ((56, 48, 64), (40, 48, 64), (24, 48, 64), (56, 16, 64))
-    shape_shares: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1)
-    rotation_deg: float = 7.0
-    scale: float = 0.2
-    elastic_mm: float = 8.0
-    contrast_shares: tuple[float, float, float] = (0.5, 0.25, 0.25)
-    keep_ct: float = 0.05
+from FlareMRCore.training.parameters import SamplingParameters, Shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,36 +25,8 @@ from FlareMRCore.training.checkpoint import (
 )
 from FlareMRCore.training.losses import marginal_dice_ce
 from FlareMRCore.training.pack import PackedCase
-from FlareMRCore.training.sampling import Sample, SamplingParameters, draw_sample
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingParameters:
-    """What to train and for how long.
-
-    Attributes:
-        builder: name in NETWORKS.
-        steps: optimizer steps in total.
-        learning_rate: AdamW, after a linear warm-up and before a linear decay to zero.
-        warmup_steps: length of the warm-up.
-        weight_decay: AdamW.
-        average_decay: of the exponential moving average that is exported.
-        clip_norm: largest gradient norm.
-        seed: of the samples and of the initial weights.
-        checkpoint_every: steps between checkpoints.
-        sampling: how samples are drawn.
-    """
-
-    builder: str
-    steps: int
-    learning_rate: float = 1.5e-3
-    warmup_steps: int = 50
-    weight_decay: float = 1e-4
-    average_decay: float = 0.995
-    clip_norm: float = 2.0
-    seed: int = 0
-    checkpoint_every: int = 100
-    sampling: SamplingParameters = field(default_factory=SamplingParameters)
+from FlareMRCore.training.parameters import TrainingParameters
+from FlareMRCore.training.sampling import Sample, draw_sample
 
 
 @dataclass(slots=True)

@@ -8,9 +8,8 @@ from FlareMRCore.errors import Cancelled, UsageError, WeightsError
 from FlareMRCore.progress import SilentReporter
 from FlareMRCore.training import segmentation
 from FlareMRCore.training.checkpoint import load_checkpoint, save_checkpoint
-from FlareMRCore.training.sampling import SamplingParameters
+from FlareMRCore.training.parameters import SamplingParameters, TrainingParameters
 from FlareMRCore.training.segmentation import (
-    TrainingParameters,
     learning_rate,
     train_segmentation,
 )
