@@ -1,8 +1,7 @@
 """``python -m FlareMRCore VERB``: the command line, safe to import by child processes."""
 
-import sys
-
 if __name__ == "__main__":
+    from FlareMRCore.cli.interrupts import leave
     from FlareMRCore.cli.main import main
 
-    sys.exit(main())
+    leave(main())

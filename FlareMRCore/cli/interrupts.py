@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import multiprocessing
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import NoReturn
 
+from FlareMRCore.errors import Cancelled
 from FlareMRCore.events import CancelFile
 
 
@@ -24,7 +30,7 @@ class Cancellation:
         return self.asked or self.cancel_file()
 
 
-@contextmanager
+@contextlib.contextmanager
 def watch_signals(cancellation: Cancellation) -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM into a request to stop; the second one interrupts at once.
 
@@ -47,3 +53,19 @@ def watch_signals(cancellation: Cancellation) -> Iterator[None]:
         for name, handler in before.items():
             if handler is not None:
                 signal.signal(getattr(signal, name), handler)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with `code`; at once if the user cancelled.
+
+    Taking torch apart may last seconds, and who cancelled waits for the end of the process.
+    """
+    if code != Cancelled.exit_code:
+        sys.exit(code)
+    for child in multiprocessing.active_children():
+        child.terminate()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # the reader may be gone
+            stream.flush()
+    os._exit(code)

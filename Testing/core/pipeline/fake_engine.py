@@ -6,7 +6,6 @@ Run as a program it is the command line with this engine; ``SLOW_S`` makes each 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from unittest import mock
 
@@ -103,10 +102,11 @@ def open_fake_engine(options: EngineOptions, reporter: Reporter) -> Engine:
 
 
 if __name__ == "__main__":
+    from FlareMRCore.cli.interrupts import leave
     from FlareMRCore.cli.main import main
 
     with (
         mock.patch("FlareMRCore.pipeline.segment_case.open_engine", open_fake_engine),
         mock.patch("FlareMRCore.pipeline.batch.open_engine", open_fake_engine),
     ):
-        sys.exit(main())
+        leave(main())
