@@ -1,7 +1,13 @@
 """``python -m FlareMRCore VERB``: the command line, safe to import by child processes."""
 
-if __name__ == "__main__":
+
+def run() -> None:
+    """Run the command line and end the process with its exit code (the `flaremr` command)."""
     from FlareMRCore.cli.interrupts import leave
     from FlareMRCore.cli.main import main
 
     leave(main())
+
+
+if __name__ == "__main__":
+    run()
