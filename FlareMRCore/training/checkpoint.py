@@ -42,10 +42,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def update_average(average: State, network: nn.Module, decay: float) -> None:
-    """Exponential moving average of the parameters, in place."""
+    """Exponential moving average of what `average` holds, in place; counters are copied."""
+    state = network.state_dict()
     with torch.no_grad():
-        for name, value in network.state_dict().items():
-            average[name].lerp_(value, 1 - decay)
+        for name, value in average.items():
+            if value.is_floating_point():
+                value.lerp_(state[name], 1 - decay)
+            else:
+                value.copy_(state[name])
 
 
 def export_state(path: Path, state: State, builder: str) -> None:
