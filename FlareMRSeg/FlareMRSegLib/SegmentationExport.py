@@ -17,11 +17,30 @@ from FlareMRSegLib.MrmlBridge import segmentIdsByOrgan
 from FlareMRSegLib.MrmlGeometry import ijkToRas
 from FlareMRSegLib.Translation import tr as _
 
+NIFTI = ".nii.gz"
+NRRD = ".seg.nrrd"
+STL = ".stl"
+FORMATS = (NIFTI, NRRD, STL)
+"""Formats the module offers; `exportSegmentation` writes some more label maps."""
+
 SURFACE_TYPES = ("STL", "OBJ")
 
 
-def exportSegmentation(segmentationNode: Any, path: Path) -> tuple[Path, ...]:
+def formatTitles() -> dict[str, str]:
+    """What people read for each format."""
+    return {
+        NIFTI: _("NIfTI label map (*.nii.gz)"),
+        NRRD: _("Segmentation (*.seg.nrrd)"),
+        STL: _("Surfaces, one STL file for each organ"),
+    }
+
+
+def exportSegmentation(
+    segmentationNode: Any, path: Path, suffix: str | None = None
+) -> tuple[Path, ...]:
     """Write the segmentation on the grid of its input; the files written.
+
+    The format is that of the name. With `suffix` ``".stl"`` surfaces go into the folder `path`.
 
     `.seg.nrrd` holds every segment. The other formats (.nii.gz, .nii, .nrrd, .mha) hold the
     organs with FLARE's numbers and get a labels JSON beside them. Like the input itself when it
@@ -31,6 +50,9 @@ def exportSegmentation(segmentationNode: Any, path: Path) -> tuple[Path, ...]:
         UsageError: it cannot be written.
         InputError: there is no organ in it.
     """
+    if suffix == STL:
+        path.mkdir(parents=True, exist_ok=True)
+        return exportSurfaces(segmentationNode, path)
     if path.name.lower().endswith(SEGMENTATION_SUFFIX):
         return (_writeSegmentation(segmentationNode, path),)
     labels, matrix = organLabels(segmentationNode)
@@ -142,16 +164,13 @@ def _referenceVolume(segmentationNode: Any) -> Any:
 
 
 def _writeSegmentation(segmentationNode: Any, path: Path) -> Path:
-    scene = segmentationNode.GetScene()
-    storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
-    try:
-        storage.SetFileName(str(path))
-        if not storage.WriteData(segmentationNode):
-            raise UsageError(
-                _("'{path}' cannot be written.").format(path=path), code="output.not-writable"
-            )
-    finally:
-        scene.RemoveNode(storage)
+    # A storage node of its own: the scene goes on to save the node where it did before.
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.WriteData(segmentationNode):
+        raise UsageError(
+            _("'{path}' cannot be written.").format(path=path), code="output.not-writable"
+        )
     return path
 
 

@@ -1,7 +1,7 @@
 # Stand-ins for the two macros of Slicer that our CMake files call.
 
-# Copies scripts and resources where slicerMacroBuildScriptedModule copies them, and installs them
-# where it installs them; a listed file that does not exist is an error there and here.
+# Installs scripts and resources where slicerMacroBuildScriptedModule installs them, without the
+# copy in the build tree; a listed file that does not exist is an error there and here.
 macro(slicerMacroBuildScriptedModule)
   cmake_parse_arguments(STAND_IN "WITH_GENERIC_TESTS;WITH_SUBDIR" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
   if(STAND_IN_UNPARSED_ARGUMENTS)
@@ -11,20 +11,14 @@ macro(slicerMacroBuildScriptedModule)
   if(STAND_IN_WITH_SUBDIR)
     get_filename_component(_subdir ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   endif()
-  set(_copies)
   foreach(_file ${STAND_IN_SCRIPTS} ${STAND_IN_RESOURCES})
     set(_source "${CMAKE_CURRENT_SOURCE_DIR}/${_file}")
     if(NOT EXISTS "${_source}")
       message(FATAL_ERROR "${STAND_IN_NAME}: nonexistent file '${_file}'")
     endif()
-    set(_copy "${CMAKE_BINARY_DIR}/${Slicer_QTSCRIPTEDMODULES_LIB_DIR}/${_subdir}/${_file}")
-    add_custom_command(OUTPUT ${_copy} DEPENDS ${_source}
-      COMMAND ${CMAKE_COMMAND} -E copy ${_source} ${_copy})
-    list(APPEND _copies ${_copy})
     get_filename_component(_folder "${_subdir}/${_file}" DIRECTORY)
-    install(FILES ${_copy} DESTINATION "${Slicer_QTSCRIPTEDMODULES_LIB_DIR}/${_folder}")
+    install(FILES ${_source} DESTINATION "${Slicer_QTSCRIPTEDMODULES_LIB_DIR}/${_folder}")
   endforeach()
-  add_custom_target(Copy${STAND_IN_NAME} ALL DEPENDS ${_copies})
 endmacro()
 
 # Registers a test under the name that Slicer's macro gives it; it cannot run here.
