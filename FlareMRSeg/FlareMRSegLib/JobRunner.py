@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from FlareMRCore.events import CANCEL_FILE_VARIABLE
+from FlareMRCore.events import CANCEL_FILE_VARIABLE, PREFIX
 from FlareMRSegLib.ChildProcess import ChildProcess, childEnvironment, engineCommand
 from FlareMRSegLib.Job import Job, JobResult
 from FlareMRSegLib.RunningJob import RunningJob
@@ -214,7 +214,7 @@ class JobRunner:
         self.started.emit(jobId, job.name)
 
     def _handleLines(self, running: RunningJob, lines: list[tuple[str, str]]) -> None:
-        for stream, text in lines:
+        for stream, text in ((stream, part) for stream, line in lines for part in split(line)):
             event = running.take(stream, text)
             if event is None:
                 self.logLine.emit(text)
@@ -245,6 +245,12 @@ class JobRunner:
         while len(self._results) > KEPT_RESULTS:
             self._results.popitem(last=False)
         self.finished.emit(result)
+
+
+def split(line: str) -> list[str]:
+    """The line; in two if an event follows text that a library left without an end of line."""
+    start = line.find(PREFIX)
+    return [line[:start], line[start:]] if start > 0 else [line]
 
 
 def _temporaryRoot() -> str | None:

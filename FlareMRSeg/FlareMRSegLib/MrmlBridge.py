@@ -324,7 +324,9 @@ def segmentIdsByOrgan(segmentationNode: Any) -> dict[str, str]:
 
 def _fill(segmentation: Any, image: Any, labels: Sequence[Label]) -> None:
     """Replace the segments of `labels`, which share `image`; names and colors users gave stay."""
-    segmentation.SetSourceRepresentationToBinaryLabelmap()
+    if segmentation.GetSourceRepresentationName() != BINARY_LABELMAP:
+        segmentation.CreateRepresentation(BINARY_LABELMAP)
+        segmentation.SetSourceRepresentationName(BINARY_LABELMAP)
     segmentIds: dict[str, list[str]] = {}
     for number in range(segmentation.GetNumberOfSegments()):
         organ = organOfSegment(segmentation.GetNthSegment(number))

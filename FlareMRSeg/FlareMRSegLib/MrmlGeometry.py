@@ -68,7 +68,9 @@ def roiBox(
     """
     toWorld = vtk.vtkMatrix4x4()
     toWorld.DeepCopy(roi.GetObjectToWorldMatrix())
-    half = np.array(roi.GetSizeWorld()) / 2
+    size = [0.0, 0.0, 0.0]
+    roi.GetSizeWorld(size)
+    half = np.array(size) / 2
     signs = np.array(np.meshgrid(*[(-1, 1)] * 3, indexing="ij")).reshape(3, -1).T
     corners = np.c_[signs * half, np.ones(8)] @ slicer.util.arrayFromVTKMatrix(toWorld).T
     toVoxels = np.linalg.inv(worldMatrix(volumeNode) @ ijkToRas(source))

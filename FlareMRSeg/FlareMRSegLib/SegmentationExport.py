@@ -72,6 +72,7 @@ def organLabels(segmentationNode: Any) -> tuple[np.ndarray, np.ndarray]:
     if not segmentIds:
         raise InputError(_("The segmentation has none of the organs."), code="input.no-organs")
     scene = segmentationNode.GetScene()
+    before = _colorTableIds(scene)
     labelNode = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "FlareMR export")
     ids = vtk.vtkStringArray()
     for segmentId in segmentIds.values():
@@ -93,7 +94,10 @@ def organLabels(segmentationNode: Any) -> tuple[np.ndarray, np.ndarray]:
             lookup[number] = organ_table().by_id(organ).value
         return lookup[numbers], ijkToRas(labelNode)
     finally:
-        _removeWithColors(scene, labelNode)
+        for nodeId in (labelNode.GetDisplayNodeID(), *_colorTableIds(scene) - before):
+            if nodeId:
+                scene.RemoveNode(scene.GetNodeByID(nodeId))
+        scene.RemoveNode(labelNode)
 
 
 def exportSurfaces(segmentationNode: Any, folder: Path, fileType: str = "STL") -> tuple[Path, ...]:
@@ -174,12 +178,8 @@ def _writeSegmentation(segmentationNode: Any, path: Path) -> Path:
     return path
 
 
-def _removeWithColors(scene: Any, labelNode: Any) -> None:
-    """The label map and the color table that the export made for it."""
-    display = labelNode.GetDisplayNode()
-    colors = display.GetColorNode() if display else None
-    scene.RemoveNode(labelNode)
-    if display is not None:
-        scene.RemoveNode(display)
-    if colors is not None and colors.GetName().startswith("FlareMR export"):
-        scene.RemoveNode(colors)
+def _colorTableIds(scene: Any) -> set[str]:
+    """The export makes a color table of its own for every label map."""
+    name = "vtkMRMLColorTableNode"
+    count = scene.GetNumberOfNodesByClass(name)
+    return {scene.GetNthNodeByClass(n, name).GetID() for n in range(count)}

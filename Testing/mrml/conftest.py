@@ -1,0 +1,26 @@
+"""Fixtures for tests of the modules' logic, on real MRML where slicer-core is installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+if str(REPOSITORY / "FlareMRSeg") not in sys.path:
+    sys.path.insert(0, str(REPOSITORY / "FlareMRSeg"))
+
+
+@pytest.fixture
+def scene() -> Iterator[Any]:
+    """An empty MRML scene; the test is skipped where there is no MRML."""
+    pytest.importorskip("slicer", reason="needs the package slicer-core")
+    from Testing.mrml.bootstrap import bootstrap
+
+    scene = bootstrap()
+    scene.Clear(True)
+    yield scene
+    scene.Clear(True)
