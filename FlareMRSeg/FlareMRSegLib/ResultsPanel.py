@@ -13,6 +13,8 @@ from FlareMRSegLib.ResultTable import OrganRow, ResultTable
 from FlareMRSegLib.SegmentationExport import (
     FORMATS,
     STL,
+    canExportDicom,
+    exportDicom,
     exportSegmentation,
     formatTitles,
 )
@@ -126,15 +128,13 @@ class ResultsPanel:
             with slicer.util.tryWithErrorDisplay(_("The export failed."), waitCursor=True):
                 exportSegmentation(node, path, suffix)
 
-    def exportDicom(self) -> None:
-        """Open Slicer's DICOM export with the result selected."""
+    def exportDicom(self, folder: Path | None = None) -> None:
+        """Write DICOM SEG, by default into a folder that the user chooses."""
         node = self.node()
-        if node is None:
-            return
-        hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
-        dialog = slicer.qSlicerDICOMExportDialog(None)
-        dialog.setMRMLScene(slicer.mrmlScene)
-        dialog.execDialog(hierarchy.GetItemByDataNode(node))
+        folder = folder or (self.dialogs.openFolder(_("Folder for DICOM SEG")) if node else None)
+        if node is not None and folder is not None:
+            with slicer.util.tryWithErrorDisplay(_("The export failed."), waitCursor=True):
+                exportDicom(node, folder)
 
     def _connect(self) -> None:
         ui = self.ui
@@ -167,7 +167,7 @@ class ResultsPanel:
         )
 
     def _showDicom(self) -> None:
-        isThere = hasattr(slicer.modules, "quantitativereporting")
+        isThere = canExportDicom()
         self.ui.dicomButton.enabled = isThere
         self.ui.dicomLabel.text = (
             "" if isThere else _("Needs the extension QuantitativeReporting (Extensions Manager).")

@@ -11,7 +11,6 @@ from pathlib import Path
 import slicer
 from driving import AnswersStandIn, fresh_panels, load_sample, need_engine, screenshot, use_dialogs
 from driving import wait_for_jobs as wait
-from FlareMRSegLib.BatchPanel import QUEUE_FILE
 
 
 class Batch(unittest.TestCase):
@@ -68,6 +67,6 @@ class Batch(unittest.TestCase):
     def check_resume(self) -> None:
         """A batch that was closed goes on with what is not done."""
         self.batch.queue.clear()
-        self.batch.resume(self.folder / "out" / QUEUE_FILE)
+        self.batch.resume(self.folder / "out" / "flaremr-batch.json")
         self.assertEqual(sorted(self.states()), ["done", "waiting"])
         self.assertIn("liver_ml", self.batch.toCsv())

@@ -71,7 +71,7 @@ def main() -> None:
     code = 1
     try:
         code = run(sys.argv[1:])
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - Slicer would go on running without an answer
         traceback.print_exc()
     sys.stdout.flush()
     slicer.util.exit(code)

@@ -49,9 +49,10 @@ class Scene(unittest.TestCase):
     def test_scripts_need_no_widget(self) -> None:
         need_engine()
         fresh_panels()
-        from FlareMRSeg import FlareMRSegLogic
         from FlareMRSegLib.Options import SegmentationOptions
         from FlareMRSegLib.SampleVolume import downloadSample
+
+        from FlareMRSeg import FlareMRSegLogic
 
         (volume,) = downloadSample()
         logic = FlareMRSegLogic()
@@ -66,7 +67,7 @@ class Scene(unittest.TestCase):
 class Reload(unittest.TestCase):
     """The developer's button Reload; runs last, because it replaces the widget."""
 
-    def test_reload_brings_new_packages_and_aWorking_widget(self) -> None:
+    def test_reload_brings_new_packages_and_a_working_widget(self) -> None:
         fresh_panels()
         before = sys.modules["FlareMRSegLib.Panels"]
         widget().onReload()
