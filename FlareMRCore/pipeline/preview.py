@@ -15,8 +15,7 @@ from FlareMRCore.data.atomic_file import write_atomically
 from FlareMRCore.data.labels import Label
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.errors import GeometryError
-from FlareMRCore.imaging.orientation import CANONICAL, orient_array
-from FlareMRCore.pipeline.drawing import (
+from FlareMRCore.imaging.drawing import (
     FloatPicture,
     Picture,
     blank,
@@ -25,7 +24,8 @@ from FlareMRCore.pipeline.drawing import (
     paste,
     text_size,
 )
-from FlareMRCore.pipeline.png import png_bytes
+from FlareMRCore.imaging.orientation import CANONICAL, orient_array
+from FlareMRCore.imaging.png import png_bytes
 from FlareMRCore.pipeline.slices import best_slices
 
 BACKGROUND = (17, 20, 24)

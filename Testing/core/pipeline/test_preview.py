@@ -13,9 +13,9 @@ from FlareMRCore.data.geometry import Geometry
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.errors import GeometryError, UsageError
+from FlareMRCore.imaging.drawing import blank, draw_text, text_size
 from FlareMRCore.imaging.orientation import reorient, reorient_labels
-from FlareMRCore.pipeline.drawing import blank, draw_text, text_size
-from FlareMRCore.pipeline.png import png_bytes
+from FlareMRCore.imaging.png import png_bytes
 from FlareMRCore.pipeline.preview import BACKGROUND, GAP, draw_preview, preview_png
 from FlareMRCore.pipeline.slices import best_slice, best_slices
 
