@@ -29,6 +29,7 @@ VERBS = (
     "segment",
     "evaluate",
     "train",
+    "recipe",
     "networks",
     "weights",
     "devices",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,11 @@ class ModelDescription:
 
 
 def write_model_folder(
-    weights: tuple[Path, ...], folder: Path, description: ModelDescription
+    weights: tuple[Path, ...],
+    folder: Path,
+    description: ModelDescription,
+    *,
+    spacings_mm: Mapping[str, float] | None = None,
 ) -> WeightsEntry:
     """Copy exported weights to `folder` and describe them in its weights.json.
 
@@ -37,6 +42,7 @@ def write_model_folder(
         weights: files written by `export_state`, at most one per role.
         folder: created if needed; files of the same name are replaced.
         description: see `ModelDescription`.
+        spacings_mm: isotropic spacing by network, for those trained at another than usual.
 
     Raises:
         UsageError: a file is not of one of FlareMR's own networks, or two have one role.
@@ -56,7 +62,7 @@ def write_model_folder(
         name = f"{description.id}-{role}.pt"
         shutil.copyfile(path, folder / name)
         files.append(_file(folder / name))
-        networks[role] = own_network(builder, name)
+        networks[role] = own_network(builder, name, spacing_mm=(spacings_mm or {}).get(builder))
     entry = WeightsEntry(
         id=description.id,
         version=description.version,
@@ -73,13 +79,13 @@ def write_model_folder(
     return entry
 
 
-def own_network(builder: str, file: str) -> NetworkSpec:
-    """How FlareMR's own networks are fed."""
+def own_network(builder: str, file: str, *, spacing_mm: float | None = None) -> NetworkSpec:
+    """How FlareMR's own networks are fed; at their usual isotropic spacing or another one."""
     coarse = ROLES[builder] == "coarse"
     return NetworkSpec(
         builder=builder,
         file=file,
-        spacing_mm=(4.0, 4.0, 4.0) if coarse else (3.0, 3.0, 3.0),
+        spacing_mm=(spacing_mm or (4.0 if coarse else 3.0),) * 3,
         fixed_shape=None,
         multiple_of=(16, 16, 16),
         organs=True,

@@ -110,22 +110,37 @@ def _phantom_case(group: PackGroup, seed: int, spacing_mm: float) -> PackedCase:
     return pack_case(case, volume, label_map, spacing_mm=spacing_mm)
 
 
-def _files(group: PackGroup, data: Path) -> Iterator[Path]:
+def group_files(group: PackGroup, data: Path) -> tuple[Path, ...]:
+    """Images and label maps of a group of files, each image before its label map.
+
+    Raises:
+        DatasetError: the pattern matches no file, or a label map is missing.
+    """
+    pairs = [(path, _label_path(group, path)) for path in _files(group, data)]
+    return tuple(dict.fromkeys(path for pair in pairs for path in pair))
+
+
+def _files(group: PackGroup, data: Path) -> list[Path]:
     paths = sorted(data.glob(group.image))
     if not paths:
         raise DatasetError(
             f"Group {group.name}: no file matches {group.image} in {data}.", code="dataset.missing"
         )
-    yield from paths
+    return paths
+
+
+def _label_path(group: PackGroup, path: Path) -> Path:
+    if group.kind == "labels":
+        return path
+    ending, replacement = group.label
+    label_path = path.with_name(path.name.removesuffix(ending) + replacement)
+    if not label_path.is_file():
+        raise DatasetError(f"{path} has no label map {label_path.name}.", code="dataset.missing")
+    return label_path
 
 
 def _read_case(group: PackGroup, path: Path, spacing_mm: float) -> PackedCase:
-    ending, replacement = group.label
-    label_path = path.with_name(path.name.removesuffix(ending) + replacement)
-    if group.kind == "labels":
-        label_path = path
-    if not label_path.is_file():
-        raise DatasetError(f"{path} has no label map {label_path.name}.", code="dataset.missing")
+    label_path = _label_path(group, path)
     volume = None if group.kind == "labels" else read_volume(path)
     classes = {v: tuple(_class(name) for name in names) for v, names in group.merged.items()}
     allowed = allowed_classes(tuple(_class(name) for name in group.unannotated), classes)

@@ -1,0 +1,75 @@
+"""The folder of one run: which keys it used, how it ended, and what it said."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.pipeline.artifact_store import ArtifactStore
+from FlareMRCore.pipeline.recipe import Recipe
+
+RUN_NAME = "run.json"
+
+
+@dataclass(slots=True)
+class RunLog:
+    """Writes run.json after each change, and log.txt."""
+
+    folder: Path
+    content: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, store: ArtifactStore, recipe: Recipe) -> RunLog:
+        """A new run of `recipe`, in a folder whose name sorts by time."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        folder = store.root / "runs" / f"{stamp}-{recipe.name}-{secrets.token_hex(2)}"
+        folder.mkdir(parents=True)
+        log = cls(folder, {**_identity(recipe), "started": stamp, "state": "running", "stages": {}})
+        log._write()
+        return log
+
+    def stage(self, stage_id: str, keys: Sequence[str], state: str, **more: Any) -> None:
+        """Note the keys and the state of a stage."""
+        self.content["stages"][stage_id] = {"state": state, "keys": list(keys), **more}
+        self._write()
+
+    def end(self, state: str, **more: Any) -> None:
+        """Note how the run ended."""
+        finished = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        self.content |= {"state": state, "finished": finished, **more}
+        self._write()
+
+    def line(self, text: str) -> None:
+        """Append a line to log.txt."""
+        stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{stamp} {text}\n")
+
+    def _write(self) -> None:
+        text = json.dumps(self.content, indent=1) + "\n"
+        write_text_atomically(self.folder / RUN_NAME, text)
+
+
+def past_runs(store: ArtifactStore, recipe: Recipe | None = None) -> list[Mapping[str, Any]]:
+    """Contents of run.json of all runs, newest first; only those of `recipe` if given."""
+    found: list[Mapping[str, Any]] = []
+    for path in sorted((store.root / "runs").glob(f"*/{RUN_NAME}"), reverse=True):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if recipe is None or all(content[k] == v for k, v in _identity(recipe).items()):
+            found.append({**content, "folder": str(path.parent)})
+    return found
+
+
+def run_keys(run: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Keys that a run used, by stage."""
+    return {stage_id: stage["keys"] for stage_id, stage in run["stages"].items()}
+
+
+def _identity(recipe: Recipe) -> dict[str, str]:
+    return {"recipe": recipe.name, "preset": recipe.preset, "profile": recipe.profile}

@@ -1,0 +1,205 @@
+"""Stages around the training of a segmentation network: pack, train, export."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.label_io import read_label_map
+from FlareMRCore.data.labels import organ_table
+from FlareMRCore.data.volume_io import read_volume
+from FlareMRCore.errors import DatasetError, RecipeError
+from FlareMRCore.events import json_values
+from FlareMRCore.pipeline.artifacts import NOTES, digest_of
+from FlareMRCore.pipeline.recipe_cases import RecipeCase
+from FlareMRCore.pipeline.stage import StageContext, StageInputs, Surroundings, TrainingPlan
+from FlareMRCore.training.pack_sources import PackGroup, build_pack, group_files, load_groups
+from FlareMRCore.training.parameters import TrainingParameters
+
+WEIGHTS_NAME = "weights.pt"
+PARAMETERS_NAME = "training.json"
+OWN_LABELS = ("predicted", "corrected")
+"""Sources of labels that a target case may have without giving the target's truth away."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackParameters:
+    """Which cases a training samples from, at which spacing.
+
+    Attributes:
+        spacing_mm: isotropic.
+        groups: lists of files in ``resources/training``, without ``.toml``; their patterns start
+            from the data folder. Cases that the recipe hands in come in addition.
+        target_labels: take manual labels of target cases too, which adaptation must not see.
+    """
+
+    spacing_mm: float
+    groups: tuple[str, ...] = ()
+    target_labels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExportParameters:
+    """What people should know about a model; see `ModelDescription`."""
+
+    model_id: str
+    title: str
+    version: str = "1"
+    description: str = ""
+    license: str = "not stated"
+    license_url: str = ""
+    open_license: bool = False
+
+
+def pack(
+    inputs: StageInputs, parameters: PackParameters, context: StageContext
+) -> tuple[RecipeCase, ...]:
+    """A training pack of the labeled cases and of the groups; it is the whole artifact.
+
+    Raises:
+        DatasetError: there is nothing to pack, a file is missing, or a target case has labels.
+    """
+    cases = [case for case in inputs.cases.get("cases", ()) if case.label_map is not None]
+    groups = _groups(parameters)
+    if not cases and not groups:
+        raise DatasetError(
+            "There is nothing to pack: no group, and no case with labels.",
+            code="recipe.no-cases",
+            hint="Give the stage 'groups' or an input of labeled cases.",
+        )
+    for number, case in enumerate(cases):
+        context.reporter.advance("pack", number, len(cases))
+        _require_allowed(case, parameters)
+        _pack_case(case, parameters, context)
+    if groups:
+        surroundings = Surroundings(lambda path: "", context.data)
+        build_pack(
+            groups,
+            surroundings.data_folder("This stage"),
+            context.folder,
+            spacing_mm=parameters.spacing_mm,
+            reporter=context.reporter,
+        )
+    return ()
+
+
+def group_digests(parameters: PackParameters, surroundings: Surroundings) -> Mapping[str, str]:
+    """Digests of the groups' entries and of all files that they name."""
+    found: dict[str, str] = {}
+    for group in _groups(parameters):
+        found[f"group:{group.name}"] = digest_of(asdict(group))
+        if group.kind == "phantom":
+            continue
+        data = surroundings.data_folder(f"Group '{group.name}'")
+        for path in group_files(group, data):
+            found[path.relative_to(data).as_posix()] = surroundings.digest(path)
+    return found
+
+
+def train(
+    inputs: StageInputs, parameters: TrainingParameters, context: StageContext
+) -> tuple[RecipeCase, ...]:
+    """weights.pt and the parameters; the curve is a note. Continues from ``context.work``."""
+    from FlareMRCore.training.initial_weights import initial_state
+    from FlareMRCore.training.pack import load_pack
+    from FlareMRCore.training.segmentation import train_segmentation, training_device
+
+    start = inputs.folder("initial")
+    weights = train_segmentation(
+        tuple(case for folder in inputs.folders["packs"] for case in load_pack(folder)),
+        parameters,
+        context.work,
+        reporter=context.reporter,
+        device=training_device(context.device, threads=context.threads),
+        initial=initial_state(start / WEIGHTS_NAME, parameters.builder) if start else None,
+    )
+    shutil.copyfile(weights, context.folder / WEIGHTS_NAME)
+    text = json.dumps(json_values(asdict(parameters)), indent=1) + "\n"
+    write_text_atomically(context.folder / PARAMETERS_NAME, text)
+    (context.folder / NOTES).mkdir()
+    shutil.copyfile(context.work / "curve.csv", context.folder / NOTES / "curve.csv")
+    return ()
+
+
+def training_plan(parameters: TrainingParameters) -> TrainingPlan:
+    """Network, largest patch and steps."""
+    largest = max(parameters.sampling.shapes, key=lambda shape: shape[0] * shape[1] * shape[2])
+    return TrainingPlan(parameters.builder, largest, parameters.steps)
+
+
+def export_weights(
+    inputs: StageInputs, parameters: ExportParameters, context: StageContext
+) -> tuple[RecipeCase, ...]:
+    """A model folder for ``segment --weights``; each network at the spacing it was trained at."""
+    from FlareMRCore.training.model_folder import ModelDescription, write_model_folder
+
+    folders = inputs.folders["networks"]
+    description = ModelDescription(
+        id=parameters.model_id,
+        title=parameters.title,
+        version=parameters.version,
+        description=parameters.description,
+        license=parameters.license,
+        license_url=parameters.license_url,
+        open_license=parameters.open_license,
+    )
+    write_model_folder(
+        tuple(folder / WEIGHTS_NAME for folder in folders),
+        context.folder,
+        description,
+        spacings_mm=dict(_spacing_mm(folder) for folder in folders),
+    )
+    return ()
+
+
+def _groups(parameters: PackParameters) -> tuple[PackGroup, ...]:
+    return tuple(group for name in parameters.groups for group in _group_list(name))
+
+
+def _group_list(name: str) -> Iterator[PackGroup]:
+    resource = files("FlareMRCore").joinpath(f"resources/training/{name}.toml")
+    if not resource.is_file():
+        raise RecipeError(f"There is no list of groups '{name}'.", code="recipe.groups")
+    with as_file(resource) as path:
+        yield from load_groups(path)
+
+
+def _require_allowed(case: RecipeCase, parameters: PackParameters) -> None:
+    if case.domain != "target" or parameters.target_labels or case.label_source in OWN_LABELS:
+        return
+    raise DatasetError(
+        f"Case '{case.case_id}' is of the target domain and has labels of source "
+        f"'{case.label_source}', which no training may see.",
+        code="recipe.target-labels",
+        hint="Leave it out with 'where', or set target_labels = true if this is no adaptation.",
+    )
+
+
+def _pack_case(case: RecipeCase, parameters: PackParameters, context: StageContext) -> None:
+    from FlareMRCore.training.pack import CaseDescription, allowed_classes, pack_case, save_case
+
+    unknown = tuple(label.value for label in organ_table() if label.id not in case.annotated)
+    description = CaseDescription(
+        case.case_id, "ct" if case.modality == "CT" else "mr", allowed_classes(unknown, {})
+    )
+    labels = case.label_map
+    if labels is None:
+        raise DatasetError(f"Case '{case.case_id}' has no labels.", code="recipe.no-labels")
+    packed = pack_case(
+        description,
+        read_volume(case.image.path),
+        read_label_map(labels.path),
+        spacing_mm=parameters.spacing_mm,
+    )
+    save_case(packed, context.folder)
+
+
+def _spacing_mm(network: Path) -> tuple[str, float]:
+    """Builder and training spacing of a trained network."""
+    content = json.loads((network / PARAMETERS_NAME).read_text(encoding="utf-8"))
+    return content["builder"], float(content["sampling"]["spacing_mm"])
