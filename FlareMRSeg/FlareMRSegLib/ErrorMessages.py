@@ -152,6 +152,7 @@ def _programTitles() -> dict[str, tuple[str, str]]:
         "usage": (_("An option cannot be used."), COPY_REPORT),
         "usage.device": (_("The chosen device is not there."), USE_AUTO_DEVICE),
         "usage.organ": (_("An organ is not known."), CHOOSE_ORGANS),
+        "recipe": (_("The recipe cannot be run."), OPEN_LOG),
         "training": (_("The training failed."), OPEN_LOG),
         "process": (_("The process that segments stopped unexpectedly."), OPEN_LOG),
         "process.start": (_("The process that segments could not be started."), OPEN_SETUP),
