@@ -45,6 +45,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--statistics", type=Path, metavar="FILE", help="table (.csv or .json)")
     parser.add_argument("--preview", type=Path, metavar="FILE", help="picture (.png), or folder")
+    parser.add_argument(
+        "--confidence-map",
+        type=Path,
+        metavar="FILE",
+        help="image with the probability of each voxel's label",
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="report (.html or .json)")
     parser.add_argument("--resume", action="store_true", help="skip the cases that are done")
 
@@ -98,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         statistics=arguments.statistics,
         preview=arguments.preview,
         report=arguments.report,
+        confidence=arguments.confidence_map,
     )
     result = segment_file(case.path, arguments.output, options, reporter)
     reporter.result(_case_result(result, arguments))
@@ -189,6 +196,10 @@ def _check_batch(arguments: argparse.Namespace) -> None:
     if arguments.series is not None:
         raise UsageError(
             "--series needs one DICOM folder and a file as output.", code="usage.arguments"
+        )
+    if arguments.confidence_map is not None:
+        raise UsageError(
+            "--confidence-map needs one image and a file as output.", code="usage.arguments"
         )
     if arguments.preview is not None and arguments.preview.suffix.lower() == ".png":
         raise UsageError(

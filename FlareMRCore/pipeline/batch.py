@@ -150,7 +150,7 @@ def _check(
 def _deciding_options(options: BatchOptions, engine: Engine) -> dict[str, Any]:
     """All that changes labels, in JSON types; device and threads do not."""
     chosen = asdict(options.engine)
-    for name in ("device", "threads", "weights"):
+    for name in ("device", "threads", "weights", "confidence_map"):
         del chosen[name]
     return {
         **chosen,

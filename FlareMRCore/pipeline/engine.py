@@ -29,6 +29,7 @@ class EngineOptions:
         tta: largest number of views that are averaged; None leaves it to the mode.
         threads: processor threads; None for torch's own choice.
         allow_ct: go on if the image looks like CT.
+        confidence_map: also compute the probability of each voxel's label.
     """
 
     weights: str | None = None
@@ -38,6 +39,7 @@ class EngineOptions:
     tta: int | None = None
     threads: int | None = None
     allow_ct: bool = False
+    confidence_map: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def open_engine(options: EngineOptions, reporter: Reporter) -> Engine:
         tta=options.tta,
         threads=options.threads,
         allow_ct=options.allow_ct,
+        confidence_map=options.confidence_map,
     )
 
     def run(volume: Volume, job_reporter: Reporter) -> SegmentResult:

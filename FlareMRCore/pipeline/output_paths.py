@@ -13,6 +13,7 @@ from FlareMRCore.errors import UsageError
 
 SUFFIXES = {
     "segmentation": WRITABLE,
+    "confidence": WRITABLE,
     "statistics": (".csv", ".json"),
     "preview": (".png",),
     "report": (".json", ".html"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.label_io import write_label_map
 from FlareMRCore.data.volume import LabelMap, Volume
-from FlareMRCore.data.volume_io import ReadResult, read_with_warnings
+from FlareMRCore.data.volume_io import ReadResult, read_with_warnings, write_volume
 from FlareMRCore.pipeline.case_record import CaseRecord, records_json, software_versions
 from FlareMRCore.pipeline.engine import Engine, EngineOptions, open_engine
 from FlareMRCore.pipeline.html_report import PageCase, report_page
@@ -35,6 +35,8 @@ class SegmentFileOptions:
         statistics: table of the organs, ``.csv`` or ``.json``.
         preview: picture of the result, ``.png``.
         report: everything about the run, ``.json`` or ``.html``.
+        confidence: image with the probability (0 to 1) of each voxel's label; an engine that is
+            given must have been opened with `EngineOptions.confidence_map`.
     """
 
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -43,6 +45,7 @@ class SegmentFileOptions:
     statistics: Path | None = None
     preview: Path | None = None
     report: Path | None = None
+    confidence: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,8 +89,9 @@ def segment_file(
         statistics=options.statistics,
         preview=options.preview,
         report=options.report,
+        confidence=options.confidence,
     )
-    opened = engine or open_engine(options.engine, reporter)
+    opened = engine or open_engine(_engine_options(options), reporter)
     start = time.perf_counter()
     reporter.advance("read", 0, 1)
     read = read_with_warnings(path, frame=options.frame, series=options.series)
@@ -99,6 +103,8 @@ def segment_file(
     start = time.perf_counter()
     reporter.advance("save", 0, 1)
     write_label_map(output, result.label_map, like=read.grid)
+    if options.confidence and result.confidence:
+        write_volume(options.confidence, result.confidence, like=read.grid)
     timed = result.report.with_seconds("load", round(load_s, 3))
     timed = timed.with_seconds("save", round(time.perf_counter() - start, 3))
     record = _record(path, output, read, options.frame, (result.label_map, timed))
@@ -115,6 +121,10 @@ def case_name(path: Path) -> str:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return name or "image"
+
+
+def _engine_options(options: SegmentFileOptions) -> EngineOptions:
+    return replace(options.engine, confidence_map=options.confidence is not None)
 
 
 def _record(

@@ -153,6 +153,8 @@ def _programTitles() -> dict[str, tuple[str, str]]:
         "usage.device": (_("The chosen device is not there."), USE_AUTO_DEVICE),
         "usage.organ": (_("An organ is not known."), CHOOSE_ORGANS),
         "recipe": (_("The recipe cannot be run."), OPEN_LOG),
+        "registration": (_("Two images could not be aligned."), OPEN_LOG),
+        "store": (_("The folder for intermediate results cannot be used."), OPEN_LOG),
         "training": (_("The training failed."), OPEN_LOG),
         "process": (_("The process that segments stopped unexpectedly."), OPEN_LOG),
         "process.start": (_("The process that segments could not be started."), OPEN_SETUP),
