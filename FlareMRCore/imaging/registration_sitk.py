@@ -1,0 +1,225 @@
+"""Registration with SimpleITK alone: a chain of stages, each starting from the one before."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import SimpleITK
+
+from FlareMRCore.data.geometry import FloatArray, Geometry
+from FlareMRCore.data.volume import Volume
+from FlareMRCore.errors import InputError
+from FlareMRCore.imaging.registration_transform import (
+    DisplacementField,
+    SpatialTransform,
+    itk_affine,
+    itk_transform,
+    matrix_of_itk,
+    sitk_image,
+)
+
+sitk: Any = SimpleITK  # only some of its functions are annotated
+SimilarityMetric = Literal["mattes", "meansquares"]
+
+STAGES = {
+    "translation": ("translation",),
+    "rigid": ("translation", "rigid"),
+    "affine": ("translation", "rigid", "affine"),
+    "syn": ("translation", "rigid", "affine"),
+}
+HISTOGRAM_BINS = 32
+SAMPLES = 30_000
+"""Voxels at which the metric is evaluated; more cost time and change little."""
+SHRINK = (4, 2, 1)
+SMOOTHING_VOX = (2.0, 1.0, 0.5)
+SMALLEST_AXIS_VOX = 8
+"""Pyramid levels on which an axis would be shorter are left out."""
+STEP_MM = 4.0
+SMALLEST_STEP_MM = 0.01
+ITERATIONS = 100
+DEFORMABLE_LEVELS = ((70.0, 1), (40.0, 2))
+"""Distance of the B-spline's control points in mm, and the level of the pyramid it is fitted on."""
+DEFORMABLE_SAMPLES = 100_000
+DEFORMABLE_ITERATIONS = 25
+
+
+def align_with_sitk(
+    fixed: Volume, moving: Volume, *, kind: str, metric: str, seed: int
+) -> SpatialTransform:
+    """Transform from `fixed` to `moving`; the search starts at the best of three simple guesses.
+
+    Raises:
+        InputError: the images do not overlap, or the search failed.
+    """
+    pair = (_float_image(fixed), _float_image(moving))
+    try:
+        matrix = _best_start(fixed, moving, metric, seed)
+        for stage in STAGES[kind]:
+            final = stage == kind
+            matrix = _linear_stage(stage, matrix, pair, metric=metric, seed=seed, final=final)
+        field = _deform(matrix, pair, fixed, metric, seed) if kind == "syn" else None
+    except RuntimeError as error:
+        raise InputError(
+            f"The images could not be aligned ({str(error).strip().splitlines()[-1]}).",
+            code="registration.failed",
+            hint="Check that both show the same region of the body.",
+        ) from error
+    return SpatialTransform(kind, "SimpleITK", matrix, field)
+
+
+def similarity(
+    fixed: Volume, moving: Volume, *, transform: SpatialTransform, metric: str, seed: int
+) -> float:
+    """How alike the images are under `transform`, higher is better; -inf without overlap."""
+    target, source = _float_image(fixed), _float_image(moving)
+    method = _method(metric, seed, _sampling(target, SAMPLES))
+    if transform.field is None:
+        method.SetInitialTransform(itk_transform(transform))
+    else:  # ITK's metric takes no field
+        least = float(moving.array.min())
+        source = sitk.Resample(source, target, itk_transform(transform), sitk.sitkLinear, least)
+        method.SetInitialTransform(sitk.TranslationTransform(3))
+    try:
+        return -float(method.MetricEvaluate(target, source))
+    except RuntimeError:
+        return -np.inf
+
+
+def _best_start(fixed: Volume, moving: Volume, metric: str, seed: int) -> FloatArray:
+    """No shift, grid centers on each other, or centers of mass on each other."""
+    centers = [
+        (np.zeros(3), np.zeros(3)),
+        (_grid_center(fixed.geometry), _grid_center(moving.geometry)),
+        (_center_of_mass(fixed), _center_of_mass(moving)),
+    ]
+    starts = []
+    for of_fixed, of_moving in centers:
+        matrix = np.eye(4)
+        matrix[:3, 3] = of_moving - of_fixed
+        starts.append(SpatialTransform("translation", "", matrix))
+    scores = [
+        similarity(fixed, moving, transform=start, metric=metric, seed=seed) for start in starts
+    ]
+    best: FloatArray = starts[int(np.argmax(scores))].matrix
+    return best
+
+
+def _linear_stage(
+    stage: str,
+    matrix: FloatArray,
+    pair: tuple[Any, Any],
+    *,
+    metric: str,
+    seed: int,
+    final: bool,
+) -> FloatArray:
+    """`matrix` improved; stages that only prepare the next one leave the finest level out."""
+    fixed, moving = pair
+    transform = _initial(stage, matrix, fixed)
+    method = _method(metric, seed, _sampling(fixed, SAMPLES))
+    wanted = range(len(SHRINK) if final else len(SHRINK) - 1)
+    shortest = min(fixed.GetSize())
+    levels = [n for n in wanted if shortest >= SHRINK[n] * SMALLEST_AXIS_VOX]
+    _set_pyramid(method, fixed, levels or [len(SHRINK) - 1])
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=STEP_MM, minStep=SMALLEST_STEP_MM, numberOfIterations=ITERATIONS,
+        relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6,
+    )  # fmt: skip
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetInitialTransform(transform, inPlace=True)
+    method.Execute(fixed, moving)
+    return matrix_of_itk(transform)
+
+
+def _initial(stage: str, matrix: FloatArray, fixed: Any) -> Any:
+    """ITK's transform of a stage, equal to `matrix`, turning about the middle of the image."""
+    start = itk_affine(matrix)
+    if stage == "translation":
+        return sitk.TranslationTransform(3, start.GetTranslation())
+    middle = [(n - 1) / 2 for n in fixed.GetSize()]
+    center = np.asarray(fixed.TransformContinuousIndexToPhysicalPoint(middle))
+    moved = np.asarray(start.TransformPoint(center.tolist()))
+    transform = sitk.Euler3DTransform() if stage == "rigid" else sitk.AffineTransform(3)
+    transform.SetCenter(center.tolist())
+    transform.SetMatrix(start.GetMatrix())
+    transform.SetTranslation((moved - center).tolist())
+    return transform
+
+
+def _deform(
+    matrix: FloatArray, pair: tuple[Any, Any], fixed: Volume, metric: str, seed: int
+) -> DisplacementField:
+    """Displacements before `matrix`, by a coarse B-spline and then a finer one."""
+    image, moving = pair
+    splines, least = sitk.CompositeTransform(3), float(sitk.GetArrayViewFromImage(moving).min())
+    for spacing_mm, level in DEFORMABLE_LEVELS:
+        mesh = [
+            max(1, round(size * spacing / spacing_mm))
+            for size, spacing in zip(image.GetSize(), image.GetSpacing(), strict=True)
+        ]
+        spline = sitk.BSplineTransformInitializer(image, mesh, order=3)
+        method = _method(metric, seed, _sampling(image, DEFORMABLE_SAMPLES))
+        _set_pyramid(method, image, [level])
+        method.SetOptimizerAsLBFGSB(
+            gradientConvergenceTolerance=1e-6,
+            numberOfIterations=DEFORMABLE_ITERATIONS,
+            maximumNumberOfFunctionEvaluations=2 * DEFORMABLE_ITERATIONS,
+            costFunctionConvergenceFactor=1e9,
+        )
+        method.SetInitialTransform(spline, inPlace=True)
+        # ITK applies the last one first. A B-spline cannot stand behind another in a search.
+        before = sitk.CompositeTransform([itk_affine(matrix), splines])
+        method.Execute(image, sitk.Resample(moving, image, before, sitk.sitkLinear, least))
+        splines.AddTransform(spline)
+    dense = sitk.TransformToDisplacementField(
+        splines, sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(), image.GetSpacing(),
+        image.GetDirection(),
+    )  # fmt: skip
+    vectors = sitk.GetArrayFromImage(dense) * (-1, -1, 1)
+    return DisplacementField(fixed.geometry, vectors.astype(np.float32))
+
+
+def _method(metric: str, seed: int, share: float) -> Any:
+    method = sitk.ImageRegistrationMethod()
+    # Threads add in changing order; one thread gives the same digits every time.
+    method.SetNumberOfThreads(1)
+    if metric == "meansquares":
+        method.SetMetricAsMeanSquares()
+    else:
+        method.SetMetricAsMattesMutualInformation(HISTOGRAM_BINS)
+    method.SetMetricSamplingStrategy(method.RANDOM if share < 1 else method.NONE)
+    if share < 1:
+        method.SetMetricSamplingPercentage(share, seed)
+    method.SetInterpolator(sitk.sitkLinear)
+    return method
+
+
+def _set_pyramid(method: Any, fixed: Any, levels: list[int]) -> None:
+    spacing = float(np.mean(fixed.GetSpacing()))
+    method.SetShrinkFactorsPerLevel([SHRINK[n] for n in levels])
+    method.SetSmoothingSigmasPerLevel([SMOOTHING_VOX[n] * spacing for n in levels])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+
+
+def _sampling(image: Any, samples: int) -> float:
+    return min(1.0, samples / float(image.GetNumberOfPixels()))
+
+
+def _float_image(volume: Volume) -> Any:
+    return sitk_image(volume.array, volume.geometry)
+
+
+def _grid_center(geometry: Geometry) -> FloatArray:
+    center: FloatArray = geometry.corners().mean(axis=0)
+    return center
+
+
+def _center_of_mass(volume: Volume) -> FloatArray:
+    """In RAS mm, of the intensities above their minimum."""
+    mass = volume.array.astype(np.float64) - float(volume.array.min())
+    index = [
+        float(np.dot(mass.sum(axis=tuple({0, 1, 2} - {n})), np.arange(size)) / mass.sum())
+        for n, size in enumerate(mass.shape)
+    ]
+    return volume.geometry.index_to_world(np.asarray(index))
