@@ -4,31 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from FlareMRCore.errors import UsageError
 from FlareMRCore.training.distributed import Processes
-
-
-@dataclass(frozen=True, slots=True)
-class BatchComposition:
-    """What every batch is made of.
-
-    Attributes:
-        shares: name of each pool and how many items of a batch come from it.
-        order: ``"shuffled"`` takes each case of a pool once before any comes again, ``"random"``
-            draws each time from all.
-    """
-
-    shares: tuple[tuple[str, int], ...] = (("labeled", 1),)
-    order: Literal["shuffled", "random"] = "shuffled"
-
-    @property
-    def size(self) -> int:
-        """Items of a batch."""
-        return sum(count for _, count in self.shares)
+from FlareMRCore.training.learning_parameters import BatchComposition
 
 
 @dataclass(frozen=True, slots=True)

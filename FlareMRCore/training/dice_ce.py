@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from FlareMRCore.training.distributed import sum_over_processes
+from FlareMRCore.training.learning_parameters import DiceCE
 
-IGNORE = 255
-"""Label of voxels that teach nothing."""
 IMPOSSIBLE = -1e4
 """Logit of classes that are taken out: a probability of exactly 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class DiceCE:
-    """Options of `dice_ce`.
-
-    Attributes:
-        batch: one Dice per class over the whole batch (of all processes) instead of one per sample.
-        squared: denominators of squares, 2pg / (p^2 + g^2).
-        background: class 0 counts in the mean Dice.
-        smooth: added to numerator and denominator of the Dice.
-        ignore: label of voxels that teach nothing.
-        class_weights: of the cross entropy; empty for equal ones.
-        dice_weight: factor of 1 - Dice.
-        cross_entropy_weight: factor of the cross entropy.
-    """
-
-    batch: bool = True
-    squared: bool = False
-    background: bool = False
-    smooth: float = 1e-5
-    ignore: int = IGNORE
-    class_weights: tuple[float, ...] = ()
-    dice_weight: float = 1.0
-    cross_entropy_weight: float = 1.0
 
 
 def dice_ce(

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from FlareMRCore.training.checkpoint import State
-
-
-@dataclass(frozen=True, slots=True)
-class Averaging:
-    """Moving average of the weights.
-
-    Attributes:
-        rule: ``"none"``; ``"constant"``: always `decay`; ``"teacher"``: min(1 - 1/(t + 1), decay);
-            ``"gentle"``: min(t / (t + 10), decay), which forgets the start more slowly.
-        decay: share of the average that stays in each step, at most.
-        prefixes: parameters to average, by the start of their names; empty for all.
-    """
-
-    rule: Literal["none", "constant", "teacher", "gentle"] = "none"
-    decay: float = 0.99
-    prefixes: tuple[str, ...] = ()
+from FlareMRCore.training.learning_parameters import Averaging
 
 
 def average_decay(averaging: Averaging, step: int) -> float:

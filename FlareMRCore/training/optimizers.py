@@ -4,44 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
 from FlareMRCore.errors import UsageError
-from FlareMRCore.training.schedules import Schedule
+from FlareMRCore.training.learning_parameters import Optimization
 
 RECTIFIED_FROM = 5.0
 """Length of the approximated moving average from which the adaptive step is trusted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Optimization:
-    """How a group of parameters is updated.
-
-    Attributes:
-        optimizer: which rule.
-        learning_rate: before the schedule's factor.
-        weight_decay: decoupled for AdamW and AdaBelief, else added to the gradient.
-        momentum: of SGD, always Nesterov's; 0 for none.
-        betas: of the other rules.
-        epsilon: of the other rules.
-        decay_vectors: False spares biases, norms and tables of relative positions.
-        clip_norm: largest norm of the group's gradient; 0 for no limit.
-        schedule: factor of the learning rate by step.
-    """
-
-    optimizer: Literal["sgd", "adam", "adamw", "adabelief"] = "adamw"
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.0
-    momentum: float = 0.99
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
-    decay_vectors: bool = True
-    clip_norm: float = 0.0
-    schedule: Schedule = field(default_factory=Schedule)
 
 
 def build_optimizer(

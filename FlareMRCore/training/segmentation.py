@@ -1,42 +1,36 @@
-"""The supervised training loop: one network, one loop, resumable to the bit."""
+"""Supervised training on packs: random contrasts, partial labels, one network."""
 
 from __future__ import annotations
 
-import csv
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from FlareMRCore.errors import UsageError, WeightsError
 from FlareMRCore.inference.device import pick_device
 from FlareMRCore.networks.builders import build_network
 from FlareMRCore.progress import Reporter
-from FlareMRCore.training.checkpoint import (
-    State,
-    export_state,
-    load_checkpoint,
-    save_checkpoint,
-    update_average,
-)
+from FlareMRCore.training.checkpoint import State, export_state
+from FlareMRCore.training.distributed import Processes, process_group
+from FlareMRCore.training.learning_parameters import Averaging, Optimization, TrainerParameters
 from FlareMRCore.training.losses import marginal_dice_ce
 from FlareMRCore.training.pack import PackedCase
 from FlareMRCore.training.parameters import TrainingParameters
-from FlareMRCore.training.sampling import Sample, draw_sample
+from FlareMRCore.training.sampling import draw_sample
+from FlareMRCore.training.schedules import Schedule, rate_factor
+from FlareMRCore.training.trainer import (
+    Batch,
+    Objective,
+    ParameterGroup,
+    TrainingState,
+    TrainingTask,
+    train,
+)
 
-
-@dataclass(slots=True)
-class TrainingState:
-    """What changes during training."""
-
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: State
-    step: int = 0
+GROUP = "network"
 
 
 def train_segmentation(
@@ -51,11 +45,12 @@ def train_segmentation(
     """Train and return the path of the exported weights, `folder`/weights.pt.
 
     A checkpoint in `folder` is continued; with it, N steps and N more give the same weights as 2N.
+    Started by torchrun, each process draws one sample per step.
 
     Args:
         cases: the training pack.
         parameters: see `TrainingParameters`.
-        folder: receives checkpoint.pt, curve.csv and weights.pt.
+        folder: receives checkpoint.pt, curve.csv, curve.png and weights.pt.
         reporter: told of each step; cancelling saves a checkpoint first.
         device: where the network runs.
         initial: weights to start from; None for random ones.
@@ -64,21 +59,15 @@ def train_segmentation(
         UsageError: the checkpoint belongs to other parameters.
         WeightsError: the loss is no longer finite; the batch is kept beside the checkpoint.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    state = _start(parameters, folder, device, initial)
-    try:
-        while state.step < parameters.steps:
-            reporter.advance("train", state.step, parameters.steps)
-            started = time.perf_counter()
-            sample = draw_sample(cases, parameters.sampling, _step_rng(parameters, state.step))
-            loss = _step(state, sample, parameters, device)
-            _require_finite(loss, sample, folder)
-            _log(folder, state.step, loss, sample.case_id, time.perf_counter() - started)
-            if state.step % parameters.checkpoint_every == 0:
-                _save(state, parameters, folder)
-    finally:
-        _save(state, parameters, folder)
-    export_state(folder / "weights.pt", state.average, parameters.builder)
+    with process_group(device) as processes:
+        task = _task(cases, parameters, processes, initial)
+        averaging = Averaging("gentle", parameters.average_decay)
+        common = TrainerParameters(
+            parameters.steps, parameters.seed, parameters.checkpoint_every, averaging=averaging
+        )
+        state = train(task, common, folder, reporter=reporter, processes=processes)
+        if processes.is_writer:
+            export_state(folder / "weights.pt", state, parameters.builder)
     return folder / "weights.pt"
 
 
@@ -95,106 +84,56 @@ def training_device(name: str, *, threads: int | None = None) -> torch.device:
 
 def learning_rate(parameters: TrainingParameters, step: int) -> float:
     """Learning rate of `step`: linear warm-up, then linear decay to zero."""
-    warm = min(1.0, (step + 1) / max(1, parameters.warmup_steps))
-    remaining = 1 - step / parameters.steps
-    return parameters.learning_rate * min(warm, remaining)
-
-
-def _step_rng(parameters: TrainingParameters, step: int) -> np.random.Generator:
-    return np.random.default_rng([parameters.seed, step])
-
-
-def _step(
-    state: TrainingState, sample: Sample, parameters: TrainingParameters, device: torch.device
-) -> float:
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(parameters, state.step)
-    logits = state.network(sample.image[None].to(device))[0]
-    loss: Tensor = marginal_dice_ce(logits, sample.labels.to(device), sample.allowed.to(device))
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), parameters.clip_norm)
-    state.optimizer.step()
-    state.step += 1
-    decay = min(parameters.average_decay, state.step / (state.step + 10))
-    update_average(state.average, state.network, decay)
-    return float(loss.detach())
-
-
-def _start(
-    parameters: TrainingParameters, folder: Path, device: torch.device, initial: State | None
-) -> TrainingState:
-    torch.manual_seed(parameters.seed)
-    network = build_network(parameters.builder)
-    if initial is not None:
-        network.load_state_dict(initial)
-    network.to(device).train()
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=parameters.learning_rate,
-        weight_decay=parameters.weight_decay,
-        betas=(0.9, 0.99),
-    )
-    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    state = TrainingState(network, optimizer, average)
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists():
-        _restore(state, parameters, load_checkpoint(checkpoint), device)
-    return state
-
-
-def _restore(
-    state: TrainingState,
-    parameters: TrainingParameters,
-    content: dict[str, Any],
-    device: torch.device,
-) -> None:
-    if content["parameters"] != repr(parameters):
-        raise UsageError(
-            "The checkpoint was made with other parameters: "
-            f"{content['parameters']}, now {parameters!r}.",
-            code="usage.checkpoint",
-            hint="Use another output folder or the old parameters.",
-        )
-    state.network.load_state_dict(content["network"])
-    state.optimizer.load_state_dict(content["optimizer"])
-    state.average = {name: value.to(device) for name, value in content["average"].items()}
-    state.step = content["step"]
-
-
-def _save(state: TrainingState, parameters: TrainingParameters, folder: Path) -> None:
-    content = {
-        "parameters": repr(parameters),
-        "network": state.network.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "average": state.average,
-        "step": state.step,
-    }
-    save_checkpoint(folder / "checkpoint.pt", content)
-
-
-def _require_finite(loss: float, sample: Sample, folder: Path) -> None:
-    if np.isfinite(loss):
-        return
-    kept = folder / "not-finite.pt"
-    save_checkpoint(kept, {"image": sample.image, "labels": sample.labels})
-    raise WeightsError(
-        f"The loss became {loss} on a sample of case {sample.case_id}, kept in {kept}.",
-        code="training.not-finite",
-        hint="Lower the learning rate, or look at that sample.",
-    )
-
-
-def _log(folder: Path, step: int, loss: float, case_id: str, seconds: float) -> None:
-    path = folder / "curve.csv"
-    is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(["step", "loss", "case", "seconds"])
-        writer.writerow([step, f"{loss:.5f}", case_id, f"{seconds:.3f}"])
+    optimization = _optimization(parameters)
+    factor = rate_factor(optimization.schedule, step, parameters.steps)
+    return optimization.learning_rate * factor
 
 
 def parameters_record(parameters: TrainingParameters) -> dict[str, Any]:
     """The parameters as plain values, for model cards."""
     return asdict(parameters)
+
+
+def _optimization(parameters: TrainingParameters) -> Optimization:
+    return Optimization(
+        "adamw",
+        parameters.learning_rate,
+        parameters.weight_decay,
+        betas=(0.9, 0.99),
+        clip_norm=parameters.clip_norm,
+        schedule=Schedule("linear", parameters.warmup_steps),
+    )
+
+
+def _task(
+    cases: tuple[PackedCase, ...],
+    parameters: TrainingParameters,
+    processes: Processes,
+    initial: State | None,
+) -> TrainingTask:
+    torch.manual_seed(parameters.seed)
+    network = build_network(parameters.builder)
+    if initial is not None:
+        network.load_state_dict(initial)
+
+    def draw(step: int) -> Batch:
+        # The first process draws what a training with one process would.
+        place = [parameters.seed, step] + [processes.rank] * (processes.rank > 0)
+        sample = draw_sample(cases, parameters.sampling, np.random.default_rng(place))
+        tensors = {"image": sample.image, "labels": sample.labels, "allowed": sample.allowed}
+        on_device = {name: value.to(processes.device) for name, value in tensors.items()}
+        return Batch(on_device, (sample.case_id,))
+
+    return TrainingTask(
+        network.to(processes.device),
+        {GROUP: ParameterGroup(_optimization(parameters))},
+        draw,
+        _objectives,
+        repr(parameters),
+    )
+
+
+def _objectives(batch: Batch, state: TrainingState) -> Iterator[Objective]:
+    logits = state.network(batch.tensors["image"][None])[0]
+    labels, allowed = batch.tensors["labels"], batch.tensors["allowed"]
+    yield Objective(GROUP, marginal_dice_ce(logits, labels, allowed))

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from FlareMRCore.errors import UsageError
-from FlareMRCore.training.batch_composition import BatchComposition, draw_items
+from FlareMRCore.training.batch_composition import draw_items
 from FlareMRCore.training.distributed import Processes
+from FlareMRCore.training.learning_parameters import BatchComposition
 
 CPU = torch.device("cpu")
 ALONE = Processes(0, 1, CPU)

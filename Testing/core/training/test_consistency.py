@@ -24,7 +24,7 @@ def test_agreement_costs_nothing_and_the_teacher_gets_no_gradient() -> None:
     assert consistency_loss(student, student + 5).item() == pytest.approx(0.0, abs=1e-12)
     loss = consistency_loss(student, teacher)
     expected = torch.nn.functional.mse_loss(student.softmax(1), teacher.softmax(1))
-    assert loss.item() == pytest.approx(float(expected), rel=1e-5)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     loss.backward()
     assert teacher.grad is None
     assert student.grad is not None

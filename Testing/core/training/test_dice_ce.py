@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from FlareMRCore.training.dice_ce import IGNORE, DiceCE, dice_ce
+from FlareMRCore.training.dice_ce import dice_ce
+from FlareMRCore.training.learning_parameters import IGNORE, DiceCE
 
 
 def _case(classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,8 @@ from FlareMRCore.errors import UsageError
 from FlareMRCore.networks.blocks import BlockStyle
 from FlareMRCore.networks.unet import Branch, UNet, UNetPlan
 from FlareMRCore.training.freezing import freeze, held_still
-from FlareMRCore.training.optimizers import Optimization, build_optimizer
+from FlareMRCore.training.learning_parameters import Optimization
+from FlareMRCore.training.optimizers import build_optimizer
 
 
 def _dual() -> UNet:

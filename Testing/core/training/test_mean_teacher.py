@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from FlareMRCore.training.checkpoint import update_average
+from FlareMRCore.training.learning_parameters import Averaging
 from FlareMRCore.training.mean_teacher import (
-    Averaging,
     average_decay,
     averaged_names,
     teacher_outputs,

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from FlareMRCore.errors import UsageError
-from FlareMRCore.training.optimizers import AdaBelief, Optimization, build_optimizer
+from FlareMRCore.training.learning_parameters import Optimization
+from FlareMRCore.training.optimizers import AdaBelief, build_optimizer
 
 
 def _updates(values: list[float], *, betas: tuple[float, float], weight_decay: float) -> float:
@@ -39,7 +40,7 @@ def test_adabelief_follows_its_formula(betas: tuple[float, float], weight_decay:
         parameter.grad = torch.full_like(parameter, gradient)
         optimizer.step()
     expected = _updates(gradients, betas=betas, weight_decay=weight_decay)
-    assert float(parameter) == pytest.approx(expected, rel=1e-10)
+    assert parameter.item() == pytest.approx(expected, rel=1e-10)
 
 
 def test_adabelief_finds_a_minimum_and_skips_what_has_no_gradient() -> None:
@@ -49,14 +50,14 @@ def test_adabelief_finds_a_minimum_and_skips_what_has_no_gradient() -> None:
         optimizer.zero_grad()
         loss = optimizer.step(lambda: _square(x))
     assert loss is not None
-    assert float(x.detach().abs()) < 0.05
-    assert float(untouched) == 1.0
+    assert x.detach().abs().item() < 0.05
+    assert untouched.item() == 1.0
 
 
 def _square(x: torch.Tensor) -> float:
     loss = (x**2).sum()
     loss.backward()
-    return float(loss.detach())
+    return loss.item()
 
 
 @pytest.mark.parametrize(

@@ -77,10 +77,31 @@ def test_a_checkpoint_of_other_parameters_is_refused(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_keeps_the_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segmentation, "_step", lambda *arguments: float("nan"))
+    monkeypatch.setattr(segmentation, "marginal_dice_ce", _not_finite)
     with pytest.raises(WeightsError, match="kept in"):
         _train(tmp_path, _parameters(2), SilentReporter())
+    assert not (tmp_path / "checkpoint.pt").exists()
     assert load_checkpoint(tmp_path / "not-finite.pt")["image"].ndim == 4
+
+
+def _not_finite(logits: torch.Tensor, labels: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    return logits.sum() * float("nan")
+
+
+def test_a_checkpoint_of_the_first_format_is_continued(tmp_path: Path) -> None:
+    parameters = _parameters(6)
+    straight = _train(tmp_path / "straight", parameters, SilentReporter())
+    calls = iter(range(100))
+    stopping = SilentReporter(is_cancelled=lambda: next(calls) >= 3)
+    with pytest.raises(Cancelled):
+        _train(tmp_path / "old", parameters, stopping)
+    path = tmp_path / "old" / "checkpoint.pt"
+    content = load_checkpoint(path)
+    kept = {name: content[name] for name in ("parameters", "network", "average", "step")}
+    save_checkpoint(path, {**kept, "optimizer": content["optimizers"]["network"]})
+    resumed = _train(tmp_path / "old", parameters, SilentReporter())
+    expected, found = (load_checkpoint(path)["state_dict"] for path in (straight, resumed))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
 def test_the_learning_rate_rises_then_falls_to_zero() -> None:
