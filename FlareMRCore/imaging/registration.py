@@ -35,7 +35,7 @@ METHODS: Mapping[str, Mapping[str, str]] = {
         "translation": "SimpleITK translation",
         "rigid": "SimpleITK rigid",
         "affine": "SimpleITK affine",
-        "syn": "SimpleITK affine, then free-form B-spline in place of SyN",
+        "syn": "SimpleITK affine, then diffeomorphic demons in place of SyN",
     },
 }
 """What each backend does for each kind."""
@@ -132,7 +132,7 @@ def align(
         fixed: image, or label map with ``on="label"``.
         moving: the same of the other examination.
         kind: how much may change. ``"syn"`` needs ANTs to be SyN; without it, the transform's
-            `method` names the B-spline that took its place.
+            `method` names the demons that took its place.
         options: see `RegistrationOptions`.
 
     Raises:
@@ -141,7 +141,7 @@ def align(
         InputError: nothing to align, or no overlap that can be improved.
 
     Source: Avants et al., Med Image Anal 12 (2008) 26-41 (SyN); Mattes et al., IEEE Trans Med
-        Imaging 22 (2003) 120-128 (metric and B-spline).
+        Imaging 22 (2003) 120-128 (mutual information).
     """
     options = options or RegistrationOptions()
     backend = _backend(kind, options)

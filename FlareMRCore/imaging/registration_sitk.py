@@ -38,10 +38,10 @@ SMALLEST_AXIS_VOX = 8
 STEP_MM = 4.0
 SMALLEST_STEP_MM = 0.01
 ITERATIONS = 100
-DEFORMABLE_LEVELS = ((70.0, 1), (40.0, 2))
-"""Distance of the B-spline's control points in mm, and the level of the pyramid it is fitted on."""
-DEFORMABLE_SAMPLES = 100_000
-DEFORMABLE_ITERATIONS = 25
+INTENSITY_BINS = 64
+DEMONS_LEVELS = ((4, 3, 1.5), (2, 3, 1.5), (1, 1, 1.5))
+"""Shrink factor, rounds, and smoothing of the displacements in voxels, level by level."""
+DEMONS_ITERATIONS = 20
 
 
 def align_with_sitk(
@@ -58,7 +58,7 @@ def align_with_sitk(
         for stage in STAGES[kind]:
             final = stage == kind
             matrix = _linear_stage(stage, matrix, pair, metric=metric, seed=seed, final=final)
-        field = _deform(matrix, pair, fixed, metric, seed) if kind == "syn" else None
+        field = _deform(matrix, pair, fixed) if kind == "syn" else None
     except RuntimeError as error:
         raise InputError(
             f"The images could not be aligned ({str(error).strip().splitlines()[-1]}).",
@@ -147,37 +147,68 @@ def _initial(stage: str, matrix: FloatArray, fixed: Any) -> Any:
     return transform
 
 
-def _deform(
-    matrix: FloatArray, pair: tuple[Any, Any], fixed: Volume, metric: str, seed: int
-) -> DisplacementField:
-    """Displacements before `matrix`, by a coarse B-spline and then a finer one."""
+def _deform(matrix: FloatArray, pair: tuple[Any, Any], fixed: Volume) -> DisplacementField:
+    """Displacements before `matrix`, by demons on intensities translated to those of `fixed`.
+
+    Demons compare intensities, which differ between sequences. So the moving image first gets,
+    for each of its intensities, the mean of the fixed image's where the two now overlap; the
+    better they fit, the better this translation, hence several rounds.
+
+    Source: Vercauteren et al., NeuroImage 45 (2009) S61-S72 (demons); Guimond et al., IEEE Trans
+        Med Imaging 20 (2001) 58-69 (translated intensities).
+    """
     image, moving = pair
-    splines, least = sitk.CompositeTransform(3), float(sitk.GetArrayViewFromImage(moving).min())
-    for spacing_mm, level in DEFORMABLE_LEVELS:
-        mesh = [
-            max(1, round(size * spacing / spacing_mm))
-            for size, spacing in zip(image.GetSize(), image.GetSpacing(), strict=True)
-        ]
-        spline = sitk.BSplineTransformInitializer(image, mesh, order=3)
-        method = _method(metric, seed, _sampling(image, DEFORMABLE_SAMPLES))
-        _set_pyramid(method, image, [level])
-        method.SetOptimizerAsLBFGSB(
-            gradientConvergenceTolerance=1e-6,
-            numberOfIterations=DEFORMABLE_ITERATIONS,
-            maximumNumberOfFunctionEvaluations=2 * DEFORMABLE_ITERATIONS,
-            costFunctionConvergenceFactor=1e9,
-        )
-        method.SetInitialTransform(spline, inPlace=True)
-        # ITK applies the last one first. A B-spline cannot stand behind another in a search.
-        before = sitk.CompositeTransform([itk_affine(matrix), splines])
-        method.Execute(image, sitk.Resample(moving, image, before, sitk.sitkLinear, least))
-        splines.AddTransform(spline)
-    dense = sitk.TransformToDisplacementField(
-        splines, sitk.sitkVectorFloat64, image.GetSize(), image.GetOrigin(), image.GetSpacing(),
-        image.GetDirection(),
-    )  # fmt: skip
-    vectors = sitk.GetArrayFromImage(dense) * (-1, -1, 1)
+    least = float(sitk.GetArrayViewFromImage(moving).min())
+    aligned = sitk.Resample(moving, image, itk_affine(matrix), sitk.sitkLinear, least)
+    field = None
+    for shrink, rounds, sigma_vox in DEMONS_LEVELS:
+        target, source = (_shrunk(one, shrink) for one in (image, aligned))
+        if field is None:
+            field = sitk.Image(target.GetSize(), sitk.sitkVectorFloat64, 3)
+            field.CopyInformation(target)
+        else:
+            field = sitk.Resample(field, target)
+        demons = sitk.DiffeomorphicDemonsRegistrationFilter()
+        demons.SetNumberOfThreads(1)
+        demons.SetNumberOfIterations(DEMONS_ITERATIONS)
+        demons.SetSmoothDisplacementField(True)
+        demons.SetStandardDeviations([sigma_vox] * 3)
+        for _ in range(rounds):
+            field = demons.Execute(target, _translated(target, source, field), field)
+    vectors = sitk.GetArrayFromImage(sitk.Resample(field, image)) * (-1, -1, 1)
     return DisplacementField(fixed.geometry, vectors.astype(np.float32))
+
+
+def _shrunk(image: Any, factor: int) -> Any:
+    if factor == 1 or min(image.GetSize()) < factor * SMALLEST_AXIS_VOX:
+        return image
+    size = [n // factor for n in image.GetSize()]
+    spacing = [n * s / m for n, s, m in zip(image.GetSize(), image.GetSpacing(), size, strict=True)]
+    first = image.TransformContinuousIndexToPhysicalPoint(
+        [n / m / 2 - 0.5 for n, m in zip(image.GetSize(), size, strict=True)]
+    )
+    smooth = sitk.SmoothingRecursiveGaussian(image, [0.5 * s for s in spacing])
+    return sitk.Resample(
+        smooth, size, sitk.Transform(), sitk.sitkLinear, first, spacing, image.GetDirection()
+    )
+
+
+def _translated(target: Any, source: Any, field: Any) -> Any:
+    """`source` with the intensities that `target` has, on average, at the same places."""
+    transform = sitk.DisplacementFieldTransform(sitk.Image(field))
+    warped = sitk.GetArrayFromImage(sitk.Resample(source, target, transform))
+    values = sitk.GetArrayFromImage(source)
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, INTENSITY_BINS + 1)))
+    bins = np.clip(np.searchsorted(edges, warped, side="right") - 1, 0, len(edges) - 2)
+    wanted = sitk.GetArrayViewFromImage(target).ravel()
+    counts = np.bincount(bins.ravel(), minlength=len(edges) - 1)
+    sums = np.bincount(bins.ravel(), weights=wanted, minlength=len(edges) - 1)
+    known = counts > 0
+    centers = (edges[1:] + edges[:-1]) / 2
+    means = sums[known] / counts[known]
+    result = sitk.GetImageFromArray(np.interp(values, centers[known], means).astype(np.float32))
+    result.CopyInformation(source)
+    return result
 
 
 def _method(metric: str, seed: int, share: float) -> Any:
