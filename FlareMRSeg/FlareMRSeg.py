@@ -98,7 +98,8 @@ class FlareMRSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """The user came to this module."""
         self.initializeParameterNode()
-        self.panels.enter()
+        if self.panels is not None:  # an instance that Reload replaced may still be called
+            self.panels.enter()
 
     def initializeParameterNode(self):
         """Show the parameter node of the scene; a new one takes the volume that is shown."""
@@ -158,9 +159,13 @@ class FlareMRSegLogic(ScriptedLoadableModuleLogic):
 
         return FlareMRSegParameterNode(ScriptedLoadableModuleLogic.getParameterNode(self))
 
-    def segmentVolume(self, inputVolume, outputSegmentation=None, options=None, wait=True):
+    def segmentVolume(
+        self, inputVolume, outputSegmentation=None, options=None, wait=True, roi=None
+    ):
         """Segment `inputVolume`; see `SegmentationLogic.segmentVolume`."""
-        return self.segmentation.segmentVolume(inputVolume, outputSegmentation, options, wait=wait)
+        return self.segmentation.segmentVolume(
+            inputVolume, outputSegmentation, options, wait=wait, roi=roi
+        )
 
     def close(self):
         """End what runs."""

@@ -54,6 +54,7 @@ class Panels:
             view=self.view,
             results=self.results,
             accepted=self.weights.accepted,
+            weightsReason=self.weights.reason,
         )
         self.batch = BatchPanel(parts["Batch"], logic, self.dialogs, self._batchOptions)
         self._isEntered = False
@@ -72,6 +73,7 @@ class Panels:
             self._isEntered = True
             self.weights.refresh()
             self.logic.requestDevices()
+            self.segment.update()
 
     def close(self) -> None:
         """Stop the jobs of the panels."""

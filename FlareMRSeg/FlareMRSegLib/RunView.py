@@ -35,7 +35,7 @@ class RunView:
         runner.finished.connect(self._onFinished)
         runner.queueChanged.connect(self._onQueue)
         ui.copyLogButton.connect("clicked()", self.copyLog)
-        ui.clearLogButton.connect("clicked()", ui.logTextEdit.clear)
+        ui.clearLogButton.connect("clicked()", self.clearLog)
         ui.errorButton.connect("clicked()", self._onAction)
         ui.errorCloseButton.connect("clicked()", self.hideError)
 
@@ -46,6 +46,10 @@ class RunView:
     def copyLog(self) -> None:
         """Put the log on the clipboard."""
         slicer.app.clipboard().setText(self.ui.logTextEdit.plainText)
+
+    def clearLog(self) -> None:
+        """Empty the log."""
+        self.ui.logTextEdit.clear()
 
     def showError(self, error: JobError) -> None:
         """Show the message of an error and the button that helps."""

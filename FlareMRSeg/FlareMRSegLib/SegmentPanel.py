@@ -35,6 +35,7 @@ class SegmentPanel:
         view: shows the run.
         results: shows the result.
         accepted: whether the user accepts the license of the named weights.
+        weightsReason: why no weights can be used yet; empty if they can.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SegmentPanel:
         view: RunView,
         results: ResultsPanel,
         accepted: Callable[[str], bool],
+        weightsReason: Callable[[], str],
     ) -> None:
         self.ui = ui
         self.logic = logic
@@ -52,6 +54,7 @@ class SegmentPanel:
         self.results = results
         self.parameterNode: FlareMRSegParameterNode | None = None
         self._accepted = accepted
+        self._weightsReason = weightsReason
         self._calls = JobCalls(logic.runner)
         self._tools = JobCalls(logic.tools)
         self._tags: tuple[int, int] | None = None
@@ -95,9 +98,11 @@ class SegmentPanel:
         node = self.parameterNode
         if node is None:
             return (_("The scene is being closed."),)
-        return self.logic.reasonsNotToRun(
+        found = self.logic.reasonsNotToRun(
             node.inputVolume, node.outputSegmentation, optionsOf(node)
         )
+        waiting = self._weightsReason()
+        return (*found, waiting) if waiting else found
 
     def loadSample(self) -> None:
         """Make the sample and select it."""
@@ -114,6 +119,7 @@ class SegmentPanel:
         choices = [(_("Default"), "")]
         choices += [(f"{facts['title']} {facts['version']}", facts["id"]) for facts in weights]
         self._fillCombo("weights", choices)
+        self.update()
 
     def setDevices(self, devices: Sequence[DeviceInfo]) -> None:
         """Offer these devices."""

@@ -26,7 +26,7 @@ REMOTE = ("missing", "damaged")
 class WeightsPanel:
     """Shows the weights and what can be done with them.
 
-    Signals: `changed` (weights): the list was read again; `failed` (JobError).
+    Signals: `changed` (weights): reading the list ended; `failed` (JobError).
 
     Args:
         ui: widgets of FlareMRSegWeights.ui.
@@ -41,6 +41,7 @@ class WeightsPanel:
         self.changed = Signal("weights")
         self.failed = Signal("error")
         self.weights: list[dict[str, Any]] = []
+        self._isListing = False
         self.folder = ""
         self._calls = JobCalls(runner)
         runner.progress.connect(self._onProgress)
@@ -50,7 +51,12 @@ class WeightsPanel:
 
     def refresh(self) -> None:
         """Read the list again."""
+        self._isListing = True
         self._start(_("Reading the list of weights"), ["list"], self._onListed)
+
+    def reason(self) -> str:
+        """Why no run can start yet: their license is not known before the list is there."""
+        return _("The list of weights is being read.") if self._isListing else ""
 
     def selected(self) -> dict[str, Any] | None:
         """Facts of the selected weights."""
@@ -135,12 +141,12 @@ class WeightsPanel:
         self._showState()
 
     def _onListed(self, result: JobResult) -> None:
+        self._isListing = False
         self._onEnded(result, reading=True)
-        if not result.succeeded:
-            return
-        self.weights = [dict(facts) for facts in result.content.get("weights", [])]
-        self.folder = str(result.content.get("folder", ""))
-        self._fill()
+        if result.succeeded:
+            self.weights = [dict(facts) for facts in result.content.get("weights", [])]
+            self.folder = str(result.content.get("folder", ""))
+            self._fill()
         self.changed.emit(self.weights)
         self._showState()
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from FlareMRCore.cli import main as command_line
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = ("FlareMRSeg", "FlareMRTrain")
@@ -263,3 +267,28 @@ def test_translated_texts_are_constants(path: Path) -> None:
         and not (len(node.args) == 1 and isinstance(node.args[0], ast.Constant))
     ]
     assert found == []
+
+
+def constant(path: Path, name: str) -> Any:
+    """Value of a constant at the top of a script."""
+    for node in tree(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{path.name} has no constant {name}")
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_commands_of_the_training_module_parse(number: int) -> None:
+    command = constant(REPOSITORY / "FlareMRTrain" / "FlareMRTrain.py", "COMMANDS")[number]
+    words = shlex.split(command.removeprefix("PythonSlicer -m FlareMRCore "))
+    parser = command_line._parser(command_line._modules(words))
+    assert parser.parse_args(words).verb == words[0]
+
+
+def test_requirements_are_those_that_the_installer_installs() -> None:
+    path = REPOSITORY / "FlareMRSeg" / "Resources" / "requirements.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    required = [line for line in lines if line and not line.startswith("#")]
+    text = (path.parents[1] / "FlareMRSegLib" / "DependencyInstaller.py").read_text("utf-8")
+    assert required
+    assert [line for line in required if f'"{line}"' not in text] == []

@@ -150,55 +150,58 @@ def install() -> None:
     sys.modules |= {"qt": qt, "slicer.parameterNodeWrapper": wrapper}
 
 
-def parameterNodeWrapper(kind: type) -> type:
-    """Stand-in for Slicer's decorator: typed fields, widgets that follow, observers."""
-    fields = dict.fromkeys(kind.__annotations__)
-    defaults = {name: getattr(kind, name, None) for name in fields}
+class ParameterNodeStandIn:
+    """Stand-in for what Slicer's decorator makes: fields, widgets that follow, observers."""
 
-    class ParameterNodeStandIn:
-        def __init__(self) -> None:
-            state = {"values": dict(defaults), "observers": {}, "widgets": {}}
-            self.__dict__.update(state)
+    defaults: dict[str, Any] = {}  # noqa: RUF012 - each wrapped class has its own
 
-        def __getattr__(self, name: str) -> Any:
-            return self.__dict__["values"][name]
+    def __init__(self) -> None:
+        state = {"values": dict(self.defaults), "observers": {}, "widgets": {}}
+        self.__dict__.update(state)
 
-        def __setattr__(self, name: str, value: Any) -> None:
-            if name not in self.values:
-                raise AttributeError(name)
-            if self.values[name] != value:
-                self.values[name] = value
-                self._show()
-                for observer in tuple(self.observers.values()):
-                    observer(self, "ModifiedEvent")
+    def __getattr__(self, name: str) -> Any:
+        return self.__dict__["values"][name]
 
-        def connectParametersToGui(self, widgets: dict[str, Proxy]) -> int:
-            self.__dict__["widgets"] = widgets
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.values:
+            raise AttributeError(name)
+        if self.values[name] != value:
+            self.values[name] = value
             self._show()
-            for name, widget in widgets.items():
-                self._listen(name, widget.thing)
-            return 0
+            for observer in tuple(self.observers.values()):
+                observer(self, "ModifiedEvent")
 
-        def disconnectGui(self, _tag: int) -> None:
-            self.__dict__["widgets"] = {}
+    def connectParametersToGui(self, widgets: dict[str, Proxy]) -> int:
+        self.__dict__["widgets"] = widgets
+        self._show()
+        for name, widget in widgets.items():
+            self._listen(name, widget.thing)
+        return 0
 
-        def AddObserver(self, _event: Any, observer: Callable[..., Any]) -> int:
-            self.observers[len(self.observers) + 1] = observer
-            return len(self.observers)
+    def disconnectGui(self, _tag: int) -> None:
+        self.__dict__["widgets"] = {}
 
-        def RemoveObserver(self, tag: int) -> None:
-            self.observers.pop(tag, None)
+    def AddObserver(self, _event: Any, observer: Callable[..., Any]) -> int:
+        self.observers[len(self.observers) + 1] = observer
+        return len(self.observers)
 
-        def _show(self) -> None:
-            for name, widget in self.widgets.items():
-                setValue(widget.thing, self.values[name])
+    def RemoveObserver(self, tag: int) -> None:
+        self.observers.pop(tag, None)
 
-        def _listen(self, name: str, widget: Any) -> None:
-            for signal in ("toggled", "valueChanged", "currentNodeChanged"):
-                if hasattr(widget, signal):
-                    getattr(widget, signal).connect(lambda value: setattr(self, name, value))
+    def _show(self) -> None:
+        for name, widget in self.widgets.items():
+            setValue(widget.thing, self.values[name])
 
-    return ParameterNodeStandIn
+    def _listen(self, name: str, widget: Any) -> None:
+        for signal in ("toggled", "valueChanged", "currentNodeChanged"):
+            if hasattr(widget, signal):
+                getattr(widget, signal).connect(lambda value: setattr(self, name, value))
+
+
+def parameterNodeWrapper(kind: type) -> type:
+    """Stand-in for Slicer's decorator."""
+    defaults = {name: getattr(kind, name, None) for name in kind.__annotations__}
+    return type(kind.__name__, (ParameterNodeStandIn,), {"defaults": defaults})
 
 
 def setValue(widget: Any, value: Any) -> None:

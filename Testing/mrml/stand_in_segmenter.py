@@ -37,7 +37,13 @@ def segment(words: list[str]) -> int:
     write_label_map(output, LabelMap(array, volume.geometry, organ_table()))
     flags = {"liver": ("touches-border",)}
     organs = [
-        {"id": o.id, "name": o.name, "value": o.value, "volume_ml": 1.5, "flags": flags.get(o.id, ())}
+        {
+            "id": o.id,
+            "name": o.name,
+            "value": o.value,
+            "volume_ml": 1.5,
+            "flags": flags.get(o.id, ()),
+        }
         for o in organ_table()
     ]
     report = {"weights_id": "stand-in", "mode": "fast", "device": "cpu", "seconds": {"fine": 1.0}}

@@ -14,11 +14,11 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs the package slicer-core")
 pytest.importorskip("PySide6", reason="needs PySide6, for a smoke test of the panels")
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from PySide6 import QtWidgets  # noqa: E402
+import slicer
+import slicer.util
+from PySide6 import QtWidgets
 
-from Testing.mrml import stand_in_qt  # noqa: E402
+from Testing.mrml import stand_in_qt
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UI = REPOSITORY / "FlareMRSeg" / "Resources" / "UI"
@@ -47,11 +47,15 @@ class AnswersStandIn:
 
 
 @pytest.fixture(scope="module")
-def application() -> QtWidgets.QApplication:
+def application() -> Iterator[QtWidgets.QApplication]:
+    before = dict(sys.modules)
     stand_in_qt.install()
     found = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["-platform", "offscreen"])
     assert isinstance(found, QtWidgets.QApplication)
-    return found
+    yield found
+    ours = [name for name in sys.modules if name.startswith("FlareMRSegLib")]
+    for name in {"qt", "slicer.parameterNodeWrapper", *ours} - set(before):
+        del sys.modules[name]
 
 
 @pytest.fixture
@@ -63,17 +67,16 @@ def panels(
     monkeypatch.setattr(slicer.app, "clipboard", lambda: clipboard, raising=False)
     monkeypatch.setattr(slicer.app, "processEvents", application.processEvents)
     monkeypatch.setenv("FLAREMR_WEIGHTS", str(tmp_path / "weights"))
-    from FlareMRSegLib import ChildProcess
-    from FlareMRSegLib.ParameterNode import FlareMRSegParameterNode
-
-    command = lambda words: [sys.executable, str(SEGMENTER), *words]  # noqa: E731
     from FlareMRSegLib import JobRunner as runner_module
     from FlareMRSegLib.JobRunner import JobRunner
     from FlareMRSegLib.Panels import Panels
+    from FlareMRSegLib.ParameterNode import FlareMRSegParameterNode
     from FlareMRSegLib.SegmentationLogic import SegmentationLogic
 
-    monkeypatch.setattr(runner_module, "engineCommand", command)
-    assert ChildProcess.PYTHON_VARIABLE == "FLAREMR_PYTHON"
+    monkeypatch.delenv("FLAREMR_PYTHON", raising=False)
+    monkeypatch.setattr(
+        runner_module, "engineCommand", lambda words: [sys.executable, str(SEGMENTER), *words]
+    )
     names = ("Segment", "Batch", "Weights", "Setup")
     loaded = {name: stand_in_qt.loadUi(UI / f"FlareMRSeg{name}.ui") for name in names}
     top, ui = stand_in_qt.loadUi(UI / "FlareMRSeg.ui")

@@ -47,7 +47,9 @@ def widget() -> Any:
     """The module's widget, entered as by a user."""
     if slicer.util.mainWindow() is not None:
         slicer.util.selectModule("FlareMRSeg")
-    found = slicer.modules.flaremrseg.widgetRepresentation().self()
+    representation = slicer.modules.flaremrseg.widgetRepresentation()
+    # After Reload the representation still hands out the first instance.
+    found = getattr(slicer.modules, "FlareMRSegWidget", None) or representation.self()
     if slicer.util.mainWindow() is None:
         found.enter()
     slicer.app.processEvents()
@@ -116,6 +118,8 @@ def load_sample(panels: Any) -> Any:
     node = panels.segment.parameterNode
     wait_until(lambda: node.inputVolume is not None, "the sample to be made")
     node.mode, node.device = "fast", "cpu"
+    button = panels.segment.ui.applyButton
+    wait_until(lambda: button.enabled, "Apply to be enabled")
     return node.inputVolume
 
 

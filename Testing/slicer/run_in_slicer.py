@@ -2,11 +2,11 @@
 
     FLAREMR_PYTHON=/path/to/python Slicer --no-splash --testing \
         --additional-module-paths FlareMRSeg FlareMRTrain \
-        --python-script Testing/slicer/run_in_slicer.py --output FOLDER [NAME ...]
+        --python-script Testing/slicer/run_in_slicer.py --output FOLDER [--only NAME]
 
 FLAREMR_PYTHON names the program for child processes: one that has torch and the other packages of
-the engine. Without it PythonSlicer is taken. NAME chooses test classes or methods, e.g. `Batch` or
-`Segment.test_cancel`. unittest is used because Slicer brings it; nothing is installed.
+the engine. Without it PythonSlicer is taken. NAME is a test class or method, e.g. `Batch` or
+`Segment.test_cancel`; the option can be repeated. unittest is used because Slicer brings it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,18 @@ import slicer
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+
+
+class Output:
+    """Slicer's own standard output is no file; unittest needs these two methods only."""
+
+    def write(self, text: str) -> None:
+        """Write a text."""
+        sys.stdout.write(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        sys.stdout.flush()
 
 
 def suite(names: list[str]) -> unittest.TestSuite:
@@ -51,17 +63,17 @@ def suite(names: list[str]) -> unittest.TestSuite:
 def run(words: list[str]) -> int:
     """Run the tests; 0 if all passed or were skipped, 1 if not, 2 if there were none."""
     parser = argparse.ArgumentParser(prog="run_in_slicer.py")
-    parser.add_argument("names", nargs="*")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--output", type=Path, default=Path(slicer.app.temporaryPath))
-    arguments = parser.parse_args(words)
+    arguments, _others = parser.parse_known_args(words)
     import driving
 
     driving.SCREENSHOTS = arguments.output
     arguments.output.mkdir(parents=True, exist_ok=True)
-    tests = suite(arguments.names)
+    tests = suite(arguments.only)
     if tests.countTestCases() == 0:
         return 2
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(tests)
+    result = unittest.TextTestRunner(stream=Output(), verbosity=2).run(tests)
     sys.stdout.write(f"Screenshots: {arguments.output}\n")
     return 0 if result.wasSuccessful() else 1
 

@@ -10,7 +10,15 @@ import unittest
 from pathlib import Path
 
 import slicer
-from driving import fresh_panels, load_sample, need_engine, torch_is_outside, wait_for_jobs, widget
+from driving import (
+    fresh_panels,
+    load_sample,
+    need_engine,
+    torch_is_outside,
+    wait_for_jobs,
+    wait_until,
+    widget,
+)
 
 
 class Scene(unittest.TestCase):
@@ -41,6 +49,7 @@ class Scene(unittest.TestCase):
         fresh_panels()
         from FlareMRSegLib.SampleVolume import CATEGORY, SAMPLE_NAME, downloadSample
 
+        wait_until(lambda: CATEGORY in slicer.modules.sampleDataSources, "the registration")
         names = [source.sampleName for source in slicer.modules.sampleDataSources[CATEGORY]]
         self.assertEqual(names.count(SAMPLE_NAME), 1)
         (volume,) = downloadSample()
