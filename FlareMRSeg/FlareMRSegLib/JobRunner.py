@@ -1,7 +1,6 @@
 """Runs jobs in child processes, one after another; the only file that decides about processes."""
 
 import itertools
-import shutil
 import tempfile
 import time
 from collections import OrderedDict, deque
@@ -25,7 +24,6 @@ QUIT_GRACE_S = 0.5
 LINES_PER_POLL = 500
 KEPT_RESULTS = 50
 WAIT_STEP_S = 0.02
-CANCEL_FILE = "cancel"
 
 
 class Process(Protocol):
@@ -87,7 +85,10 @@ class JobRunner:
         self._closed = False
 
     def start(self, job: Job) -> int:
-        """Run `job`, now or after those that wait already; the number it is known by."""
+        """Run `job`, now or after those that wait already; the number it is known by.
+
+        `finished` of a job that cannot be started is emitted before this returns.
+        """
         if self._closed:
             raise RuntimeError("This runner was closed.")
         jobId = next(self._ids)
@@ -175,7 +176,7 @@ class JobRunner:
         while running.process.exitCode() is None and time.monotonic() < deadline:
             time.sleep(WAIT_STEP_S)
         running.process.close()
-        shutil.rmtree(running.folder, ignore_errors=True)
+        running.deleteFolder()
 
     def _signals(self) -> tuple[Signal, ...]:
         return (
@@ -199,19 +200,24 @@ class JobRunner:
             self._begin(jobId, job)
 
     def _begin(self, jobId: int, job: Job) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="flaremr-", dir=self._folderRoot or _temporaryRoot()))
-        running = RunningJob(jobId, job, folder, folder / CANCEL_FILE)
+        running = RunningJob(jobId, job)
         try:
-            words = [*job.prepare(folder), "--json-progress"]
+            running.folder = self._newFolder()
+            words = [*job.prepare(running.folder), "--json-progress"]
             environment = childEnvironment() | {CANCEL_FILE_VARIABLE: str(running.cancelFile)}
             running.process = self._launch(engineCommand(words), environment)
         except Exception as error:  # noqa: BLE001 - whatever went wrong becomes the job's result
-            shutil.rmtree(folder, ignore_errors=True)
+            running.deleteFolder()
             self._tell(running.notStarted(error))
             return
         self._running = running
         self._ticker.start(self.poll)
         self.started.emit(jobId, job.name)
+
+    def _newFolder(self) -> Path:
+        root = self._folderRoot or _temporaryRoot()
+        root.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="flaremr-", dir=root))
 
     def _handleLines(self, running: RunningJob, lines: list[tuple[str, str]]) -> None:
         for stream, text in ((stream, part) for stream, line in lines for part in split(line)):
@@ -253,11 +259,11 @@ def split(line: str) -> list[str]:
     return [line[:start], line[start:]] if start > 0 else [line]
 
 
-def _temporaryRoot() -> str | None:
-    """Folder for temporary files that the user chose in Slicer; None for the system's."""
+def _temporaryRoot() -> Path:
+    """Folder for temporary files: the one the user chose in Slicer, else the system's."""
     try:
         import slicer
 
-        return str(slicer.app.temporaryPath)
+        return Path(slicer.app.temporaryPath)
     except (ImportError, AttributeError):
-        return None
+        return Path(tempfile.gettempdir())

@@ -188,7 +188,7 @@ class MrmlBridge:
         problem = self.outputProblem(segmentationNode, volumeNode)
         if problem:
             raise InputError(problem, code="output.other-transform")
-        self._saveForUndo()
+        self._saveForUndo(segmentationNode)
         node = segmentationNode or self._newSegmentation(volumeNode)
         node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
         role = node.GetReferenceImageGeometryReferenceRole()
@@ -288,7 +288,9 @@ class MrmlBridge:
         node.CreateDefaultDisplayNodes()
         return node
 
-    def _saveForUndo(self) -> None:
+    def _saveForUndo(self, segmentationNode: Any) -> None:
+        if segmentationNode is not None:
+            segmentationNode.SetUndoEnabled(True)
         if self.scene.GetUndoFlag():
             self.scene.SaveStateForUndo()
 

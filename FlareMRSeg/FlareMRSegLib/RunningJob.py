@@ -16,6 +16,7 @@ from FlareMRSegLib.Progress import JobProgress
 
 LOG_LINES = 2000
 LOG_FILE = "log.txt"
+CANCEL_FILE = "cancel"
 CANCELLED_EXIT = 130
 MEMORY_EXIT = 5
 SIGKILL = 9
@@ -32,8 +33,7 @@ class RunningJob:
 
     jobId: int
     job: Job
-    folder: Path
-    cancelFile: Path
+    folder: Path | None = None
     process: Any = None
     startedS: float = field(default_factory=time.monotonic)
     stopAskedS: float | None = None
@@ -42,6 +42,18 @@ class RunningJob:
     error: JobError | None = None
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     _progress: JobProgress = field(default_factory=JobProgress)
+
+    @property
+    def cancelFile(self) -> Path:
+        """The file for which the child looks."""
+        return (self.folder or Path()) / CANCEL_FILE
+
+    def deleteFolder(self) -> None:
+        """Delete the temporary folder; a file that is still open elsewhere may keep it."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self.folder.exists():
+                logger.warning("The temporary folder '%s' could not be deleted.", self.folder)
 
     def take(self, stream: str, text: str) -> Mapping[str, Any] | None:
         """Remember a line of the child; the event it is, or None if it is a line for the log."""
@@ -71,7 +83,8 @@ class RunningJob:
         """Make the file for which the child looks; asking twice changes nothing."""
         if self.stopAskedS is None:
             self.stopAskedS = time.monotonic()
-            self.cancelFile.touch()
+            if self.folder is not None:
+                self.cancelFile.touch()
 
     def killIfOverdue(self, graceSeconds: float) -> None:
         """End the whole tree if it was asked to stop longer than `graceSeconds` ago."""
@@ -142,15 +155,13 @@ class RunningJob:
         )
 
     def _deleted(self, result: JobResult) -> JobResult:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.exists():
-            logger.warning("The temporary folder '%s' could not be deleted.", self.folder)
+        self.deleteFolder()
         return result
 
     def _kept(self, error: JobError) -> JobResult:
         """Keep the folder with the log, for whoever looks into the failure."""
         result = self._result(FAILED, error)
-        (self.folder / LOG_FILE).write_text(result.log + "\n", encoding="utf-8")
+        (self.folder or Path()).joinpath(LOG_FILE).write_text(result.log + "\n", encoding="utf-8")
         return JobResult(**{**vars(result), "folder": self.folder})
 
 

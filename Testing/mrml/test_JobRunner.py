@@ -18,7 +18,7 @@ from FlareMRSegLib.Job import Job, JobResult, commandJob
 from FlareMRSegLib.JobRunner import JobRunner
 
 STAND_IN = Path(__file__).with_name("stand_in_engine.py")
-LONG_S = 20.0
+LONG_S = 90.0
 
 
 def launch_stand_in(command: list[str], environment: Mapping[str, str]) -> ChildProcess:

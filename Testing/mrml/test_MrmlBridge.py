@@ -333,6 +333,37 @@ def test_undo_takes_the_whole_result_away(bridge: MrmlBridge, tmp_path: Path) ->
         scene.SetUndoOff()
 
 
+def test_undo_brings_back_what_a_second_run_replaced(bridge: MrmlBridge, tmp_path: Path) -> None:
+    scene = bridge.scene
+    node, _made, prepared = round_trip(bridge, add_volume(oblique()), tmp_path)
+    before = world_points(node, "liver")
+    scene.SetUndoOn()
+    try:
+        options = SegmentationOptions()
+        empty = np.zeros(SHAPE, np.uint8)
+        bridge.addResult(empty, prepared, options=options, record=RECORD, segmentationNode=node)
+        assert segmentLabels(node, "liver")[0].sum() == 0
+        scene.Undo()
+        assert np.array_equal(world_points(scene.GetNodeByID(node.GetID()), "liver"), before)
+    finally:
+        scene.SetUndoOff()
+
+
+def test_the_result_goes_below_the_input_in_the_hierarchy(
+    bridge: MrmlBridge, tmp_path: Path
+) -> None:
+    volume = add_volume(oblique())
+    node, _made, prepared = round_trip(bridge, volume, tmp_path)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(bridge.scene)
+    # Plugins make these in the application.
+    top = hierarchy.GetSceneItemID()
+    parent, item = (hierarchy.CreateItem(top, n) for n in (volume, node))
+    labels = np.zeros(SHAPE, np.uint8)
+    options = SegmentationOptions()
+    bridge.addResult(labels, prepared, options=options, record=RECORD, segmentationNode=node)
+    assert hierarchy.GetItemParent(item) == parent
+
+
 def test_inputs_that_cannot_be_segmented_say_why(bridge: MrmlBridge, scene: Any) -> None:
     assert bridge.inputProblem(None)
     assert "empty" in bridge.inputProblem(scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode"))

@@ -7,6 +7,7 @@ between the volume node and the segmentation node is what users run.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -71,9 +72,37 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tiny"
 
 
+NO_NETWORK = """
+import socket
+def refuse(*_arguments):
+    raise AssertionError("a socket was opened")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+"""
+
+
 def launch(command: list[str], environment: Mapping[str, str]) -> ChildProcess:
     """Start the real engine with one thread."""
     return ChildProcess(command, {**environment, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.fixture(autouse=True)
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither this process nor its children get a connection; nothing here may need one."""
+
+    def refuse(*_arguments: Any) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(NO_NETWORK, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+def test_children_really_have_no_network() -> None:
+    connect = "socket.create_connection(('localhost', 9))"
+    code = f"import socket\ntry: {connect}\nexcept AssertionError: pass"
+    run_child([sys.executable, "-c", code])
 
 
 @pytest.fixture
@@ -170,13 +199,21 @@ def test_organs_output_and_region_are_respected(
     roi.SetCenterWorld(8 * 11.5, 8 * 11.5, 10 * 7.5)
     roi.SetSizeWorld(8 * 12, 8 * 12, 10 * 8)
     changed = SegmentationOptions.fromJson(options.toJson())
-    changed = SegmentationOptions(**{**vars(changed), "organs": ("liver", "spleen")})
+    changed = SegmentationOptions(
+        **{**vars(changed), "organs": ("liver", "spleen"), "confidenceMap": True}
+    )
     outcome = outcome_of(logic.segmentVolume(volume, output, changed, roi=roi))
     assert outcome.segmentationNodeId == output.GetID()
     assert list(segmentIdsByOrgan(output)) == ["liver", "spleen"]
     outside = merged(output)
     outside[4:12, 6:18, 6:18] = 0
     assert not outside.any()
+    confidence = slicer.mrmlScene.GetNodeByID(outcome.confidenceNodeId)
+    values = slicer_util.arrayFromVolume(confidence)
+    assert values.shape == SHAPE
+    assert np.array_equal(ijkToRas(confidence), ijkToRas(volume))
+    assert 0 < values.min() < values.max() <= 1
+    assert (values[:4] == 1).all(), "outside of the region nothing was in doubt"
 
 
 def test_closing_the_scene_during_a_run_is_told_not_crashed(
