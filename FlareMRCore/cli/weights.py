@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from FlareMRCore.cli.console import JobReporter, format_table, job_reporter, write_line
 from FlareMRCore.errors import WeightsError
@@ -108,7 +109,7 @@ def _list(arguments: argparse.Namespace, store: WeightsStore, reporter: JobRepor
     write_line(f"Folder: {store.folder}")
 
 
-def _facts(entry: WeightsEntry, store: WeightsStore) -> dict[str, str | int | bool]:
+def _facts(entry: WeightsEntry, store: WeightsStore) -> dict[str, Any]:
     return {
         "id": entry.id,
         "version": entry.version,
@@ -120,6 +121,7 @@ def _facts(entry: WeightsEntry, store: WeightsStore) -> dict[str, str | int | bo
         "license": entry.license,
         "license_url": entry.license_url,
         "open_license": entry.open_license,
+        "scores": dict(entry.scores),
     }
 
 

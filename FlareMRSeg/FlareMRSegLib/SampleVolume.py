@@ -5,6 +5,7 @@ from typing import Any
 
 import slicer
 
+from FlareMRSegLib.ChosenPython import launch
 from FlareMRSegLib.Job import Job
 from FlareMRSegLib.JobRunner import JobRunner
 from FlareMRSegLib.Translation import tr as _
@@ -39,7 +40,7 @@ def downloadSample(_source: Any = None) -> list[Any]:
     Raises:
         RuntimeError: the child process failed; the message says why.
     """
-    runner = JobRunner()
+    runner = JobRunner(launch)
     try:
         result = runner.wait(runner.start(sampleJob()), TIMEOUT_S)
     finally:
