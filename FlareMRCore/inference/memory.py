@@ -21,7 +21,7 @@ USABLE_SHARE = 0.8
 LIVE_LAYERS = 6
 """Largest layers that are alive at once in a U-Net: skip, upsampled, joined (twice), in, out."""
 DEFAULT_BYTES_PER_VOX = 4096
-"""For networks that cannot be traced without computing: 128 channels' worth of such layers."""
+"""For networks that cannot be measured on a small input: about 170 channels."""
 FIRST_WINDOW_VOX = 128
 SMALLEST_WINDOW_VOX = 32
 MB = 1024.0**2
@@ -85,10 +85,10 @@ class Demand:
         return work + (held if plan.accumulate_on == plan.device else 0.0)
 
 
-def network_bytes_per_vox(network: nn.Module, shape: Shape, channels: int) -> float:
-    """Estimated peak memory of `network` in evaluation mode, per voxel of an input of `shape`.
+def network_bytes_per_vox(network: nn.Module, multiple_of: Shape, channels: int) -> float:
+    """Estimated peak memory of `network` in evaluation mode, per voxel of its input.
 
-    Only shapes are computed, no values: it takes milliseconds for any input.
+    Its largest layer is measured on one of the smallest inputs it takes.
     """
     largest = 0
 
@@ -97,14 +97,16 @@ def network_bytes_per_vox(network: nn.Module, shape: Shape, channels: int) -> fl
         if isinstance(output, Tensor):
             largest = max(largest, output.numel())
 
+    k, j, i = multiple_of
+    shape = (k, j, 2 * i)  # normalization needs two voxels at the coarsest level
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
     handles = [m.register_forward_hook(note) for m in network.modules() if not list(m.children())]
-    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    ghosts = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
     try:
         with torch.inference_mode():
-            x = torch.empty((1, channels, *shape), device="meta")
-            torch.func.functional_call(network, ghosts, (x,))
-    except (RuntimeError, NotImplementedError):
+            network(torch.zeros((1, channels, *shape), device=device))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         return DEFAULT_BYTES_PER_VOX
     finally:
         for handle in handles:

@@ -12,10 +12,9 @@ from zipfile import BadZipFile
 import torch
 from torch import Tensor, nn
 
-from FlareMRCore.data.geometry import Shape
 from FlareMRCore.errors import WeightsError
 from FlareMRCore.inference.device import DeviceChoice, pick_device
-from FlareMRCore.inference.memory import network_bytes_per_vox
+from FlareMRCore.inference.memory import DEFAULT_BYTES_PER_VOX, network_bytes_per_vox
 from FlareMRCore.inference.precision import Precision, choose_precision, probe_of
 from FlareMRCore.networks.builders import NETWORKS
 from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry
@@ -76,10 +75,15 @@ class LoadedModel:
             self._precisions[key] = choose_precision(self.networks[stage], probe.to(device), device)
         return self._precisions[key]
 
-    def bytes_per_vox(self, stage: str, shape: Shape) -> float:
+    def bytes_per_vox(self, stage: str) -> float:
         """Estimated peak memory of one network per voxel of its input; remembered."""
+        spec = self.spec(stage)
+        if spec.fixed_shape is not None:
+            return DEFAULT_BYTES_PER_VOX
         if stage not in self._bytes_per_vox:
-            self._bytes_per_vox[stage] = network_bytes_per_vox(self.networks[stage], shape, 1)
+            self._bytes_per_vox[stage] = network_bytes_per_vox(
+                self.networks[stage], spec.multiple_of, 1
+            )
         return self._bytes_per_vox[stage]
 
 

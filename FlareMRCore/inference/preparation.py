@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from FlareMRCore.data.geometry import Box, Geometry, Shape, Triple
 from FlareMRCore.data.volume import Volume
-from FlareMRCore.errors import WeightsError
-from FlareMRCore.imaging.intensity import IntensityStatistics, foreground_statistics, standardize
+from FlareMRCore.imaging.intensity import IntensityStatistics, foreground_statistics
 from FlareMRCore.imaging.orientation import orient_array, reorient
-from FlareMRCore.imaging.resampling import axis_aligned_geometry, resample_to, resize
-from FlareMRCore.weights.registry import NetworkSpec
+from FlareMRCore.imaging.resampling import axis_aligned_geometry, resample_to
 
 MAX_OBLIQUITY_DEG = 0.1
 """Half a millimeter at the end of a 300 mm image: less than any network's voxel."""
@@ -34,8 +31,8 @@ class Frame:
         source: grid of the input image.
         content: part of its array that is not constant padding.
         working: the content with axes nearest to S, A, R: the input's voxels, permuted.
-        aligned: `working` itself, or resampled to axes exactly along S, A, R if it is oblique;
-            the networks look at this one.
+        aligned: `working` itself, or resampled to axes exactly along S, A, R if it is oblique,
+            without constant padding; the networks look at this one.
         statistics: intensities of the foreground.
     """
 
@@ -68,7 +65,9 @@ def prepare(volume: Volume, *, finest_spacing_mm: float) -> Frame:
     if working.geometry.obliquity_deg > MAX_OBLIQUITY_DEG:
         spacing_mm = _aligned_spacing(working.geometry, finest_spacing_mm)
         grid = axis_aligned_geometry(working.geometry, spacing_mm)
-        aligned = resample_to(working, grid, fill=float(working.array.min()))
+        turned = resample_to(working, grid, fill=float(working.array.min()))
+        # Without the corners that the turn added: air changes what normalization layers see.
+        aligned = turned.cropped(content_box(turned.array))
     return Frame(volume.geometry, content, working, aligned, statistics)
 
 
@@ -94,38 +93,6 @@ def content_box(array: NDArray[np.generic]) -> Box:
             return box
         k, j, i = (a + b for a, b in zip(box.start, inner.start, strict=True))
         box = Box((k, j, i), (k + inner.shape[0], j + inner.shape[1], i + inner.shape[2]))
-
-
-def network_shape(spec: NetworkSpec, extent_mm: Triple) -> Shape:
-    """Shape (K, J, I) at which a network looks at a region of `extent_mm`.
-
-    Raises:
-        WeightsError: the weights name neither a spacing nor a shape.
-    """
-    if spec.fixed_shape is not None:
-        return spec.fixed_shape
-    if spec.spacing_mm is None:
-        raise WeightsError(
-            f"The weights of '{spec.builder}' name neither a spacing nor a shape.",
-            code="weights.spec",
-        )
-    # Rounded first: turning a grid changes the last digits of its spacing, never the shape.
-    k, j, i = (
-        max(1, round(round(extent / step, 6)))
-        for extent, step in zip(extent_mm, spec.spacing_mm, strict=True)
-    )
-    return k, j, i
-
-
-def network_input(
-    region: NDArray[np.float32], shape: Shape, statistics: IntensityStatistics
-) -> Tensor:
-    """Standardized input (1, 1, K, J, I), float32 on the processor.
-
-    Axes that shrink a lot are averaged, so that thin structures do not fall between samples.
-    """
-    resized = resize(region, shape, antialias=True)
-    return torch.from_numpy(standardize(resized, statistics))[None, None]
 
 
 def pad_to_multiple(x: Tensor, multiple_of: Shape) -> tuple[Tensor, Box]:

@@ -13,10 +13,14 @@ from FlareMRCore.data.labels import LabelTable
 from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.imaging.components import remove_small_components
 from FlareMRCore.imaging.cropping import foreground_box
+from FlareMRCore.inference.network_grid import axis_mapping
 
 MIN_PIECE_ML = 20.0
 """Smaller pieces do not widen the region. Larger ones do, even apart from the largest one: a kidney
 touches nothing, and cutting it off costs more than looking at a false find."""
+
+EDGE_VOX = 1e-4
+"""Rounding of positions; edges this close coincide."""
 
 SIDES = (("inferior", "superior"), ("posterior", "anterior"), ("left", "right"))
 """Names of the low and high side of the axes K, J, I in the engine's axis order."""
@@ -42,35 +46,39 @@ def whole_region(shape: Shape, note: str, *, found: bool = True) -> Region:
     return Region(Box((0, 0, 0), shape), note, found)
 
 
-def find_region(foreground: NDArray[np.bool_], geometry: Geometry, margin_mm: float) -> Region:
-    """Box around the pieces of `foreground`, with a margin, in the voxels of `geometry`.
+def find_region(
+    foreground: NDArray[np.bool_], coarse: Geometry, image: Geometry, *, margin_mm: float
+) -> Region:
+    """Box around the pieces of `foreground`, with a margin, in the voxels of `image`.
 
     Where a piece reaches the end of the image, so does the box: organs may be cut off there.
     Without foreground the region is the whole image.
 
     Args:
-        foreground: mask (k, j, i) on a coarse grid over the space of `geometry`.
-        geometry: grid of the image, with axes S, A, R.
+        foreground: mask (k, j, i) on the grid `coarse`.
+        coarse: grid parallel to `image` that covers at least the image.
+        image: grid of the image, with axes S, A, R.
         margin_mm: what is added on each side.
     """
-    coarse = geometry.resized(_shape(foreground))
     box = foreground_box(_substantial(foreground, coarse))
     if box is None:
         note = "The coarse network found nothing; the fine network looks at the whole image."
-        return whole_region(geometry.shape, note, found=False)
+        return whole_region(image.shape, note, found=False)
     ranges: list[tuple[int, int]] = []
     cut: list[str] = []
     for axis, (low_side, high_side) in enumerate(SIDES):
-        n, m = coarse.shape[axis], geometry.shape[axis]
-        margin = math.ceil(margin_mm / geometry.spacing_mm[axis])
-        a, b = box.start[axis], box.stop[axis]
+        first, ratio = axis_mapping(coarse, image, axis)
+        low = first + (box.start[axis] - 0.5) * ratio + 0.5
+        high = first + (box.stop[axis] - 0.5) * ratio + 0.5
+        length, margin = image.shape[axis], margin_mm / image.spacing_mm[axis]
+        at_low, at_high = low <= EDGE_VOX, high >= length - EDGE_VOX
         ranges.append(
             (
-                0 if a == 0 else max(0, math.floor(a * m / n) - margin),
-                m if b == n else min(m, math.ceil(b * m / n) + margin),
+                0 if at_low else max(0, math.floor(low - margin + EDGE_VOX)),
+                length if at_high else min(length, math.ceil(high + margin - EDGE_VOX)),
             )
         )
-        cut += [side for side, at_end in ((low_side, a == 0), (high_side, b == n)) if at_end]
+        cut += [side for side, at_end in ((low_side, at_low), (high_side, at_high)) if at_end]
     (k0, k1), (j0, j1), (i0, i1) = ranges
     note = "The region surrounds what the coarse network found."
     if cut:
@@ -83,8 +91,3 @@ def _substantial(foreground: NDArray[np.bool_], grid: Geometry) -> NDArray[np.bo
     labels = LabelMap(foreground.astype(np.uint8), grid, LabelTable(()))
     kept: NDArray[np.bool_] = remove_small_components(labels, min_volume_ml=MIN_PIECE_ML).array > 0
     return kept
-
-
-def _shape(array: NDArray[np.generic]) -> Shape:
-    k, j, i = array.shape
-    return k, j, i

@@ -40,7 +40,7 @@ class StageReport:
     Attributes:
         stage: ``"coarse"`` or ``"fine"``.
         network: name of its builder.
-        input_shape: voxels (K, J, I) of the input without padding.
+        input_shape: voxels (K, J, I) of the input.
         spacing_mm: voxel size (K, J, I) of the input.
         views: names of the views that were averaged.
         window_shape: voxels (K, J, I) of a sliding window; None if the input ran in one piece.

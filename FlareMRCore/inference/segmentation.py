@@ -174,7 +174,7 @@ def _run_networks(job: _Job, frame: Frame) -> _Outcome:
     with job.watch.phase("coarse"):
         foreground = winning_classes(coarse.logits).cpu().numpy() > 0
         margin_mm = job.model.spec(FINE).margin_mm
-        region = find_region(foreground, frame.aligned.geometry, margin_mm)
+        region = find_region(foreground, coarse.grid, frame.aligned.geometry, margin_mm=margin_mm)
     fine = _run(job, FINE, frame, region)
     return _Outcome(fine, (coarse, fine), region)
 
@@ -213,7 +213,8 @@ def _full_labels(result: StageResult, frame: Frame, reporter: Reporter) -> NDArr
     if frame.is_oblique:
         return sample_labels(result.logits, result.grid, target, reporter)
     labels = np.zeros(target.shape, dtype=np.uint8)
-    labels[result.box.slices] = upsample_labels(result.logits, result.box.shape, reporter)
+    region = target.cropped(result.box)
+    labels[result.box.slices] = upsample_labels(result.logits, result.grid, region, reporter)
     return labels
 
 
@@ -226,7 +227,8 @@ def _confidence_map(result: StageResult, frame: Frame, job: _Job) -> Volume | No
         values = sample_values(probability, result.grid, target, fill=1.0, reporter=job.reporter)
     else:
         values = np.ones(target.shape, dtype=np.float32)
-        values[result.box.slices] = upsample_values(probability, result.box.shape, job.reporter)
+        region = target.cropped(result.box)
+        values[result.box.slices] = upsample_values(probability, result.grid, region, job.reporter)
     return Volume(restore(frame, values, fill=1.0), frame.source)
 
 
@@ -252,7 +254,8 @@ def _check_modality(frame: Frame, job: _Job, warnings: list[str]) -> None:
 
 
 def _warnings(outcome: _Outcome, cleaned: Cleaned) -> list[str]:
-    warnings = [warning for stage in outcome.stages for warning in stage.warnings]
+    reports = [stage.report for stage in outcome.stages]
+    warnings = [f"{report.stage} network: {step}" for report in reports for step in report.steps]
     if not outcome.region.found:
         warnings.append(outcome.region.note)
     field_of_view = field_of_view_warning(cleaned.volumes_ml, organ_table())
@@ -277,7 +280,7 @@ def _report(
     entry = job.model.entry
     on_card = torch.cuda.is_available() and job.device.name.startswith("cuda")
     card_bytes = torch.cuda.max_memory_reserved(job.device.name) if on_card else 0
-    corners = outcome.final.grid.corners()
+    corners = frame.aligned.geometry.cropped(outcome.region.box).corners()
     return SegmentationReport(
         weights_id=entry.id,
         weights_version=entry.version,

@@ -12,13 +12,9 @@ from FlareMRCore.inference.device import free_memory_bytes
 from FlareMRCore.inference.execution import Prediction, Ticker, predict
 from FlareMRCore.inference.memory import MB, Demand, Plan, fitting_plan, run_with_ladder
 from FlareMRCore.inference.model import LoadedModel
+from FlareMRCore.inference.network_grid import network_grid, network_input
 from FlareMRCore.inference.precision import Precision
-from FlareMRCore.inference.preparation import (
-    Frame,
-    network_input,
-    network_shape,
-    pad_to_multiple,
-)
+from FlareMRCore.inference.preparation import Frame, pad_to_multiple
 from FlareMRCore.inference.report import StageReport
 from FlareMRCore.networks.builders import FOREGROUND_CLASSES, ORGAN_CLASSES
 from FlareMRCore.progress import Reporter
@@ -45,11 +41,10 @@ class StageResult:
 
     Attributes:
         logits: (classes, k, j, i) float32.
-        grid: grid of the logits; it covers the region edge to edge.
+        grid: grid of the logits; it covers at least the region.
         box: the region, in voxels of the frame's aligned image.
         view_labels: labels (k, j, i) of each view; empty with one view.
         report: how it ran.
-        warnings: what the user should know.
     """
 
     logits: Tensor
@@ -57,7 +52,6 @@ class StageResult:
     box: Box
     view_labels: tuple[Tensor, ...]
     report: StageReport
-    warnings: tuple[str, ...]
 
 
 def run_stage(
@@ -77,9 +71,8 @@ def run_stage(
         Cancelled: the user asked to stop.
     """
     spec = model.spec(stage)
-    region = frame.aligned.cropped(box)
-    shape = network_shape(spec, region.geometry.extent_mm)
-    x = network_input(region.array, shape, frame.statistics)
+    grid = network_grid(spec, frame.aligned.geometry, box)
+    x = network_input(frame.aligned, grid, frame.statistics)
     demand = _demand(model, stage, x)
     free_bytes = free_memory_bytes(options.device)
     wanted = Plan(options.device, spec.window_shape, options.device, options.views)
@@ -91,11 +84,10 @@ def run_stage(
         return _run_once(model, stage, x, plan, options=options, reporter=reporter)
 
     (prediction, precision), plan, steps = run_with_ladder(run, first, demand, reporter)
-    grid = region.geometry.resized(shape)
     report = StageReport(
         stage=stage,
         network=spec.builder,
-        input_shape=shape,
+        input_shape=grid.shape,
         spacing_mm=grid.spacing_mm,
         views=plan.views,
         window_shape=plan.window,
@@ -106,8 +98,7 @@ def run_stage(
         free_mb=round(free_bytes / MB, 1),
         steps=(*planned, *steps),
     )
-    warnings = tuple(f"{stage} network: {step}" for step in report.steps)
-    return StageResult(prediction.logits, grid, box, prediction.view_labels, report, warnings)
+    return StageResult(prediction.logits, grid, box, prediction.view_labels, report)
 
 
 def class_count(model: LoadedModel, stage: str) -> int:
@@ -143,7 +134,7 @@ def _demand(model: LoadedModel, stage: str, x: Tensor) -> Demand:
         shape=shape,
         multiple_of=spec.multiple_of,
         classes=class_count(model, stage),
-        bytes_per_vox=model.bytes_per_vox(stage, shape),
+        bytes_per_vox=model.bytes_per_vox(stage),
         can_window=spec.fixed_shape is None,
     )
 

@@ -176,3 +176,22 @@ def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 def mean_dice() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]:
     """Mean Dice over the organs of the made-up abdomen."""
     return lambda a, b: float(np.mean([dice(a == v, b == v) for v in ORGANS]))
+
+
+@pytest.fixture(scope="session")
+def tilt() -> Callable[[Geometry, float], Geometry]:
+    """Turns a grid about an axis that is none of its own, so that it stays around the abdomen."""
+    return _tilted
+
+
+def _tilted(grid: Geometry, degrees: float) -> Geometry:
+    """`grid` turned about an axis that is none of its own, still around the abdomen."""
+    axis = np.array([0.48, 0.6, 0.64])
+    cross = np.cross(np.eye(3), axis)
+    angle = np.radians(degrees)
+    turn = np.eye(3) - np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ grid.affine[:3, :3]
+    center = (np.array(grid.shape) - 1) / 2
+    affine[:3, 3] = -affine[:3, :3] @ center
+    return Geometry.from_affine(affine, grid.shape)

@@ -67,7 +67,7 @@ def test_straight_targets_agree_with_upsampling() -> None:
     logits = torch.randn(5, *GRID.shape, generator=torch.Generator().manual_seed(2))
     target = GRID.resized((17, 20, 31))
     sampled = sample_labels(logits, GRID, target, SilentReporter())
-    assert (sampled == upsample_labels(logits, (17, 20, 31), SilentReporter())).mean() > 0.999
+    assert (sampled == upsample_labels(logits, GRID, target, SilentReporter())).mean() > 0.999
 
 
 def test_far_away_targets_are_empty() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from FlareMRCore.inference import precision
 from FlareMRCore.inference.precision import Precision, autocast, choose_precision, probe_of
 
 
@@ -28,11 +29,20 @@ class Scaled(nn.Module):
 PROBE = torch.linspace(-2, 2, 16**3).reshape(1, 1, 16, 16, 16)
 
 
-def test_right_half_precision_is_taken() -> None:
+def test_right_half_precision_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Emulated here, it is slow.
+    monkeypatch.setattr(precision, "MAX_SLOWDOWN", 1e9)
     chosen = choose_precision(Scaled(""), PROBE, "cpu", candidates=("bfloat16",))
     assert chosen.name == "bfloat16"
     assert "agrees" in chosen.reason
     assert chosen.dtype == torch.bfloat16
+
+
+def test_slow_half_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "MAX_SLOWDOWN", 0.0)
+    chosen = choose_precision(Scaled(""), PROBE, "cpu", candidates=("bfloat16",))
+    assert chosen.name == "float32"
+    assert "times as long" in chosen.reason
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("overflow", "finite"), ("wrong", "labels")])

@@ -1,7 +1,6 @@
 """Padding cut off, axes turned, grids made for networks, and all of it undone."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +8,8 @@ import torch
 
 from FlareMRCore.data.geometry import Box, Geometry
 from FlareMRCore.data.volume import Volume
-from FlareMRCore.errors import WeightsError
-from FlareMRCore.imaging.intensity import foreground_statistics
 from FlareMRCore.inference.preparation import (
     content_box,
-    network_input,
-    network_shape,
     pad_to_multiple,
     prepare,
     restore,
@@ -62,36 +57,6 @@ def test_straight_images_are_not_resampled_and_oblique_ones_are(
     corners = frame.aligned.geometry.corners()
     assert (corners.min(0) <= low + 1e-6).all()
     assert (corners.max(0) >= high - 1e-6).all()
-
-
-def test_shape_by_spacing_or_as_the_network_wants(make_spec: Any) -> None:
-    spec = make_spec(spacing_mm=(6.0, 3.0, 2.0))
-    assert network_shape(spec, (60.0, 31.4, 1.0)) == (10, 10, 1)
-    assert network_shape(make_spec(fixed_shape=(8, 9, 10)), (60.0, 31.4, 1.0)) == (8, 9, 10)
-
-
-def test_shape_does_not_depend_on_the_last_digit(make_spec: Any) -> None:
-    spec = make_spec(spacing_mm=(6.0, 6.0, 6.0))
-    extents = tuple(9.0 + shift for shift in (-1e-12, 0.0, 1e-12))
-    assert len(set(network_shape(spec, extents))) == 1  # type: ignore[arg-type]
-
-
-def test_shape_needs_a_spacing(make_spec: Any) -> None:
-    with pytest.raises(WeightsError):
-        network_shape(make_spec(spacing_mm=None), (10.0, 10.0, 10.0))
-
-
-def test_input_is_standardized_averaged_and_a_copy() -> None:
-    array = np.random.default_rng(1).random((8, 8, 8), dtype=np.float32)
-    array.setflags(write=False)
-    statistics = foreground_statistics(array)
-    x = network_input(array, (2, 2, 2), statistics)
-    assert x.shape == (1, 1, 2, 2, 2)
-    expected = (array[:4, :4, :4].mean() - statistics.mean) / statistics.std
-    assert float(x[0, 0, 0, 0, 0]) == pytest.approx(float(expected), abs=1e-4)
-    same = network_input(array, (8, 8, 8), statistics)
-    same += 1
-    assert not np.shares_memory(same.numpy(), array)
 
 
 @pytest.mark.parametrize("shape", [(5, 16, 17), (1, 1, 1), (16, 16, 32)])

@@ -5,10 +5,21 @@ import pytest
 import torch
 from torch.nn import functional
 
+from FlareMRCore.data.geometry import Box, Geometry
 from FlareMRCore.errors import Cancelled
 from FlareMRCore.inference import upsampling
 from FlareMRCore.inference.upsampling import upsample_labels, upsample_values
 from FlareMRCore.progress import SilentReporter
+
+
+def labels_on(
+    logits: torch.Tensor, shape: tuple[int, int, int]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Labels on a grid of `shape` over the same space."""
+    k, j, i = logits.shape[1:]
+    grid = Geometry((k, j, i), (3.0, 2.5, 1.7), (4.0, -3.0, 9.0))
+    return upsample_labels(logits, grid, grid.resized(shape), SilentReporter())
+
 
 SHAPES = [
     ((6, 8, 10), (19, 31, 23)),
@@ -37,7 +48,7 @@ def test_labels_equal_full_interpolation(
     monkeypatch.setattr(upsampling, "SLAB_BYTES", 4000)
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(14, *coarse, generator=generator)
-    result = upsample_labels(logits, fine, SilentReporter())
+    result = labels_on(logits, fine)
     np.testing.assert_array_equal(result, full(logits, fine).argmax(0).numpy())
 
 
@@ -46,7 +57,7 @@ def test_labels_equal_full_interpolation_where_background_prevails() -> None:
     logits[0] += 6
     logits[5, 4:6, 7:9, 3:5] += 12
     logits[9, 5:9, 9:11, 4:6] += 11
-    result = upsample_labels(logits, (40, 50, 37), SilentReporter())
+    result = labels_on(logits, (40, 50, 37))
     expected = full(logits, (40, 50, 37)).argmax(0).numpy()
     assert 0 < (expected > 0).mean() < 0.2
     np.testing.assert_array_equal(result, expected)
@@ -55,20 +66,20 @@ def test_labels_equal_full_interpolation_where_background_prevails() -> None:
 def test_a_class_that_wins_between_two_others_is_found() -> None:
     # Second at both grid points, first halfway between.
     logits = torch.tensor([[[[-9.0, -9.0]]], [[[10.0, -10.0]]], [[[-10.0, 10.0]]], [[[6.0, 6.0]]]])
-    assert upsample_labels(logits, (1, 1, 8), SilentReporter())[0, 0].tolist() == (
+    assert labels_on(logits, (1, 1, 8))[0, 0].tolist() == (
         full(logits, (1, 1, 8)).argmax(0)[0, 0].tolist()
     )
-    assert 3 in upsample_labels(logits, (1, 1, 8), SilentReporter())
+    assert 3 in labels_on(logits, (1, 1, 8))
 
 
 def test_ties_go_to_the_first_class() -> None:
-    assert not upsample_labels(torch.ones(3, 2, 2, 2), (4, 4, 4), SilentReporter()).any()
+    assert not labels_on(torch.ones(3, 2, 2, 2), (4, 4, 4)).any()
 
 
 def test_background_only_is_empty() -> None:
     logits = torch.zeros(3, 4, 4, 4)
     logits[0] = 1
-    assert not upsample_labels(logits, (8, 8, 8), SilentReporter()).any()
+    assert not labels_on(logits, (8, 8, 8)).any()
 
 
 @pytest.mark.parametrize(("coarse", "fine"), SHAPES)
@@ -77,11 +88,22 @@ def test_values_equal_torch(coarse: tuple[int, int, int], fine: tuple[int, int, 
     expected = functional.interpolate(
         values[None, None], size=fine, mode="trilinear", align_corners=False
     )[0, 0]
-    np.testing.assert_allclose(
-        upsample_values(values, fine, SilentReporter()), expected.numpy(), atol=1e-6
-    )
+    grid = Geometry(coarse, (3.0, 2.5, 1.7), (4.0, -3.0, 9.0))
+    result = upsample_values(values, grid, grid.resized(fine), SilentReporter())
+    np.testing.assert_allclose(result, expected.numpy(), atol=1e-5)
+
+
+def test_a_part_of_the_target_gets_the_labels_of_that_part() -> None:
+    logits = torch.randn(5, 6, 8, 10, generator=torch.Generator().manual_seed(4))
+    grid = Geometry((6, 8, 10), (3.0, 2.5, 1.7), (4.0, -3.0, 9.0))
+    target = grid.resized((19, 31, 23))
+    box = Box((3, 0, 5), (11, 29, 23))
+    whole = upsample_labels(logits, grid, target, SilentReporter())
+    part = upsample_labels(logits, grid, target.cropped(box), SilentReporter())
+    np.testing.assert_array_equal(part, whole[box.slices])
 
 
 def test_slabs_can_be_cancelled() -> None:
+    grid = Geometry((4, 4, 4), (1.0, 1.0, 1.0))
     with pytest.raises(Cancelled):
-        upsample_labels(torch.randn(3, 4, 4, 4), (8, 8, 8), SilentReporter(lambda: True))
+        upsample_labels(torch.randn(3, 4, 4, 4), grid, grid, SilentReporter(lambda: True))
