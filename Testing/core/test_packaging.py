@@ -13,6 +13,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,24 +124,56 @@ def test_the_packaged_engine_is_the_one_that_runs(package: Path, tmp_path: Path)
     assert Path(found.strip()) == package / "FlareMRCore" / "__init__.py"
 
 
-@pytest.mark.torch
-def test_the_package_segments_the_phantom(package: Path, tmp_path: Path) -> None:
+MAKE_MODEL = """
+import sys
+from pathlib import Path
+import torch
+from FlareMRCore.networks.builders import build_network
+from FlareMRCore.training.checkpoint import export_state
+from FlareMRCore.training.model_folder import ModelDescription, write_model_folder
+folder = Path(sys.argv[1])
+torch.manual_seed(3)
+export_state(folder / "coarse.pt", build_network("flaremr-coarse").state_dict(), "flaremr-coarse")
+write_model_folder((folder / "coarse.pt",), folder / "model", ModelDescription("random", "Random"))
+"""
+
+
+def segment_phantom(package: Path, folder: Path, *options: str | Path) -> dict[str, Any]:
+    """The result event of the packaged engine for a small phantom."""
     if find_spec("torch") is None:
         pytest.skip("needs torch")
-    if not list((package / "FlareMRCore" / "resources" / "weights").rglob("*.pt")):
-        pytest.skip("no weights are bundled")
-    image, result = tmp_path / "phantom.nii.gz", tmp_path / "result.seg.nrrd"
-    packaged_engine(package, "phantom", "--spacing", "4", "-o", image, folder=tmp_path)
-    output = packaged_engine(
-        package,
-        *("segment", image, "-o", result, "--mode", "fast", "--device", "cpu"),
-        *("--threads", "1", "--json-progress"),
-        folder=tmp_path,
-    )
+    image, result = folder / "phantom.nii.gz", folder / "result.seg.nrrd"
+    packaged_engine(package, "phantom", "--spacing", "6", "-o", image, folder=folder)
+    words = ("segment", image, "-o", result, "--mode", "fast", "--device", "cpu", "--threads", "1")
+    output = packaged_engine(package, *words, "--json-progress", *options, folder=folder)
     assert result.is_file()
     events = [json.loads(line[9:]) for line in output.splitlines() if line.startswith("@flaremr ")]
-    (last,) = [event for event in events if event["event"] == "result"]
-    liver = next(organ for organ in last["case"]["organs"] if organ["id"] == "liver")
+    (found,) = [event for event in events if event["event"] == "result"]
+    return dict(found)
+
+
+@pytest.mark.torch
+def test_the_package_segments_the_phantom(package: Path, tmp_path: Path) -> None:
+    run(
+        sys.executable,
+        "-P",
+        "-c",
+        MAKE_MODEL,
+        tmp_path,
+        PYTHONPATH=str(package),
+        OMP_NUM_THREADS="1",
+    )
+    found = segment_phantom(package, tmp_path, "--weights", tmp_path / "model")
+    assert found["case"]["report"]["weights_id"] == "random"
+    assert len(found["case"]["organs"]) == 13
+
+
+@pytest.mark.torch
+def test_the_packaged_weights_find_the_liver(package: Path, tmp_path: Path) -> None:
+    if not list((package / "FlareMRCore" / "resources" / "weights").rglob("*.pt")):
+        pytest.skip("no weights are bundled")
+    found = segment_phantom(package, tmp_path)
+    liver = next(organ for organ in found["case"]["organs"] if organ["id"] == "liver")
     assert liver["volume_ml"] > 100
 
 
