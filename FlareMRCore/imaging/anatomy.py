@@ -3,6 +3,8 @@
 All rules work in patient space, so that any axis order and any slice thickness will do.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,6 +51,25 @@ class SideCheck:
         return self.gap_mm > 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Foreground:
+    """Foreground voxels: their flat indices, the component of each, and all components."""
+
+    voxels: NDArray[np.intp]
+    component: NDArray[np.intp]
+    components: Components
+
+    @staticmethod
+    def of(label_map: LabelMap) -> _Foreground:
+        """The foreground of a label map."""
+        components = label_components(label_map.array)
+        return _Foreground(*components.voxels(label_map.array.shape), components)
+
+    def largest(self, value: int) -> int:
+        """Largest component of a label; 0 if there is none."""
+        return self.components.largest(value)
+
+
 def apply_anatomy_rules(label_map: LabelMap) -> LabelMap:
     """`label_map` without what lies where it cannot; unchanged if liver or left kidney is missing.
 
@@ -63,7 +84,7 @@ def apply_anatomy_rules(label_map: LabelMap) -> LabelMap:
     Source: He et al., FLARE24 task 3, post-processing code (in 3 mm slices there, in mm here).
     """
     ids = {label.id: label.value for label in label_map.labels}
-    found = label_components(label_map.array)
+    found = _Foreground.of(label_map)
     liver, kidney = (found.largest(ids.get(name, -1)) for name in ("liver", "left_kidney"))
     if not liver or not kidney:
         return label_map
@@ -104,7 +125,7 @@ def is_upside_down(label_map: LabelMap) -> bool | None:
     return bool(centers["left_kidney"][2] > centers["liver"][2])
 
 
-def _above_liver(found: Components, ids: Mapping[str, int], height_mm: FloatArray) -> BoolArray:
+def _above_liver(found: _Foreground, ids: Mapping[str, int], height_mm: FloatArray) -> BoolArray:
     """Duodenum and pancreas above the liver, and the spleen beyond kidney and liver."""
     liver_mm = height_mm[found.component == found.largest(ids["liver"])]
     kidney_mm = height_mm[found.component == found.largest(ids["left_kidney"])]
@@ -117,15 +138,15 @@ def _above_liver(found: Components, ids: Mapping[str, int], height_mm: FloatArra
     return too_low_or_high
 
 
-def _of(found: Components, ids: Mapping[str, int], *names: str) -> BoolArray:
+def _of(found: _Foreground, ids: Mapping[str, int], *names: str) -> BoolArray:
     """Which foreground voxels belong to the named organs."""
     values = [ids[name] for name in names if name in ids]
-    wanted = np.isin(found.value, values)
+    wanted = np.isin(found.components.value, values)
     belongs: BoolArray = np.take(wanted, found.component)
     return belongs
 
 
-def _best(found: Components, ids: Mapping[str, int], near: BoolArray) -> int:
+def _best(found: _Foreground, ids: Mapping[str, int], near: BoolArray) -> int:
     """The component of the aorta with most voxels at the liver's height, or else the largest."""
     inside = found.component[_of(found, ids, "aorta") & near]
     return int(np.bincount(inside).argmax()) if inside.size else found.largest(ids.get("aorta", -1))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from FlareMRCore.data.geometry import Shape
+from FlareMRCore.data.geometry import Box
 from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.imaging.cropping import foreground_box
 
@@ -21,14 +21,14 @@ class Components:
     """Components of all labels of an array; component 0 is background and empty.
 
     Attributes:
-        voxels: flat indices (C order) of the foreground.
-        component: number of the component of each of these voxels, from 1.
+        box: where the foreground lies in the array; None if there is none.
+        component: number of the component of each voxel of the box (k, j, i), from 1; 0 outside.
         size: voxels of each component, indexed by its number.
         value: label of each component, indexed by its number.
     """
 
-    voxels: NDArray[np.intp]
-    component: NDArray[np.intp]
+    box: Box | None
+    component: NDArray[np.unsignedinteger]
     size: NDArray[np.intp]
     value: NDArray[np.intp]
 
@@ -37,23 +37,33 @@ class Components:
         sizes = np.where(self.value == value, self.size, 0)
         return int(sizes.argmax()) if sizes.any() else 0
 
+    def voxels(self, shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Flat indices (C order) of the foreground of an array of `shape`, and their components."""
+        inside = np.nonzero(self.component)
+        start = self.box.start if self.box is not None else (0, 0, 0)
+        moved = tuple(n + a for n, a in zip(inside, start, strict=True))
+        flat = np.ravel_multi_index(moved, shape).astype(np.intp, copy=False)
+        return flat, self.component[inside].astype(np.intp)
+
 
 def label_components(array: NDArray[np.integer]) -> Components:
     """Components (26-connected) of all labels of `array` (K, J, I) except 0, in one pass."""
     box = foreground_box(array)
     if box is None:
-        empty = np.zeros(0, dtype=np.intp)
         zero = np.zeros(1, dtype=np.intp)
-        return Components(empty, empty, zero, zero)
+        return Components(None, np.zeros((0, 0, 0), dtype=np.uint16), zero, zero)
     # cc3d refuses read-only arrays, which those of label maps are.
     part = np.require(array[box.slices], requirements=["C", "W"])
-    labeled = cc3d.connected_components(part, connectivity=26)
-    inside = np.flatnonzero(part)
-    component = labeled.ravel()[inside].astype(np.intp)
-    size = np.bincount(component)
-    value = np.zeros(len(size), dtype=np.intp)
-    value[component] = part.ravel()[inside]
-    return Components(_moved(inside, box.start, box.shape, array.shape), component, size, value)
+    labeled, count = cc3d.connected_components(part, connectivity=26, return_N=True)
+    size = np.zeros(count + 1, dtype=np.intp)
+    value = np.zeros(count + 1, dtype=np.intp)
+    # Slice by slice: numpy turns indices into eight bytes per voxel.
+    for numbers, labels in zip(labeled, part, strict=True):
+        inside = labels != 0
+        found, first, counts = np.unique(numbers[inside], return_index=True, return_counts=True)
+        size[found] += counts
+        value[found] = labels[inside][first]
+    return Components(box, labeled, size, value)
 
 
 def keep_largest_components(array: NDArray[LabelT], values: Collection[int]) -> NDArray[LabelT]:
@@ -117,18 +127,13 @@ def fill_holes(mask: NDArray[np.bool_], *, axis: int | None = None) -> NDArray[n
     return filled
 
 
-def _moved(
-    flat: NDArray[np.intp], start: Shape, part_shape: Shape, shape: tuple[int, ...]
-) -> NDArray[np.intp]:
-    """Flat indices in the whole array of flat indices in a part that begins at `start`."""
-    indices = np.unravel_index(flat, part_shape)
-    shifted = tuple(n + a for n, a in zip(indices, start, strict=True))
-    return np.ravel_multi_index(shifted, shape).astype(np.intp, copy=False)
-
-
 def _without(array: NDArray[LabelT], found: Components, drop: NDArray[np.bool_]) -> NDArray[LabelT]:
     result = np.array(array, order="C")
-    result.reshape(-1)[found.voxels[drop[found.component]]] = 0
+    if found.box is not None and drop[1:].any():
+        inside = result[found.box.slices]
+        drop = np.concatenate([[False], drop[1:]])  # background stays what it is
+        for labels, numbers in zip(inside, found.component, strict=True):
+            labels[drop[numbers]] = 0
     return result
 
 
