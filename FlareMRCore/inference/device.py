@@ -53,8 +53,9 @@ def free_memory_bytes(name: str) -> int:
     if name.startswith("cuda"):
         return int(torch.cuda.mem_get_info(torch.device(name))[0])
     if name == "mps":
-        limit = int(torch.mps.recommended_max_memory())
-        return max(0, limit - int(torch.mps.driver_allocated_memory()))
+        # New in torch 2.5; the processor's memory is the card's.
+        limit = getattr(torch.mps, "recommended_max_memory", available_memory_bytes)()
+        return max(0, int(limit) - int(torch.mps.driver_allocated_memory()))
     return available_memory_bytes()
 
 

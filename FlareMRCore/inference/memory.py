@@ -120,8 +120,9 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if not isinstance(error, RuntimeError):
         return False
+    # torch's own class is a RuntimeError too, and its name changed between versions.
     text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _SIGNS)
+    return any(sign in text for sign in _SIGNS)
 
 
 def fitting_plan(first: Plan, demand: Demand, free_bytes: float) -> tuple[Plan, list[str]]:
