@@ -55,13 +55,14 @@ class ArtifactStore:
         """A new folder below tmp/ that is gone after the block unless it was published."""
         token = secrets.token_hex(8)
         folder = self.root / "tmp" / token
-        with try_lock(folder.with_suffix(".lock")):
-            folder.mkdir(parents=True)
-            try:
+        lock = folder.with_suffix(".lock")
+        try:
+            with try_lock(lock):
+                folder.mkdir(parents=True)
                 yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-        folder.with_suffix(".lock").unlink(missing_ok=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
     def publish(self, key: str, folder: Path, record: Mapping[str, Any]) -> Artifact:
         """Make `folder`, from `writing`, the artifact `key`; returns what is in the store then.
