@@ -312,6 +312,7 @@ def test_every_frame_of_a_sequence_is_segmented(
 def test_slicer_s_own_process_never_loads_torch(logic: SegmentationLogic) -> None:
     code = (
         "import sys, pkgutil, importlib\n"
+        "for name in ('cc3d', 'ants', 'PIL'): sys.modules[name] = None\n"  # before the setup
         "import FlareMRSegLib\n"
         "for module in pkgutil.iter_modules(FlareMRSegLib.__path__):\n"
         "    try: importlib.import_module('FlareMRSegLib.' + module.name)\n"
