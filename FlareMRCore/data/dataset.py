@@ -12,6 +12,8 @@ from FlareMRCore.errors import DatasetError
 DOMAINS = ("source", "target")
 MODALITIES = ("CT", "MR")
 LABEL_SOURCES = ("manual", "corrected", "predicted", "phantom")
+EXTRA_STRUCTURES = {"tumor": 14}
+"""What may be annotated besides the organs, and its value in label maps (FLARE23)."""
 
 
 @dataclass(frozen=True, slots=True)

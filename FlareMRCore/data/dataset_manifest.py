@@ -12,6 +12,7 @@ from typing import Any
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.dataset import (
     DOMAINS,
+    EXTRA_STRUCTURES,
     LABEL_SOURCES,
     MODALITIES,
     Case,
@@ -155,7 +156,7 @@ def _label_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"{where}: label_source '{source}' is not one of {', '.join(LABEL_SOURCES)}"
     if not annotated:
         yield f"{where}: 'annotated' must name the labels that were looked for"
-    known = {label.id for label in organ_table()}
+    known = {label.id for label in organ_table()} | set(EXTRA_STRUCTURES)
     for label_id in annotated:
         if label_id not in known:
             yield f"{where}: there is no label '{label_id}'"

@@ -16,7 +16,12 @@ from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.errors import DependencyError, InputError, UsageError
 from FlareMRCore.imaging.body_mask import body_mask, otsu_threshold
 from FlareMRCore.imaging.registration_ants import align_with_ants
-from FlareMRCore.imaging.registration_sitk import SimilarityMetric, align_with_sitk, similarity
+from FlareMRCore.imaging.registration_sitk import (
+    SimilarityMetric,
+    align_with_sitk,
+    one_thread,
+    similarity,
+)
 from FlareMRCore.imaging.registration_transform import SpatialTransform, identity_transform
 from FlareMRCore.imaging.resampling import resample_to_spacing
 
@@ -153,9 +158,9 @@ def align(
     transform = run(*pair, kind=kind, metric=options.metric, seed=options.seed)
     transform = replace(transform, method=METHODS[backend][kind])
     score = functools.partial(similarity, *pair, metric=options.metric, seed=options.seed)
-    return Registration(
-        transform, backend, score(transform=identity_transform()), score(transform=transform)
-    )
+    with one_thread():
+        before, after = score(transform=identity_transform()), score(transform=transform)
+    return Registration(transform, backend, before, after)
 
 
 def _backend(kind: str, options: RegistrationOptions) -> str:

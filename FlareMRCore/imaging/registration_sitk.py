@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -35,7 +38,8 @@ SHRINK = (4, 2, 1)
 SMOOTHING_VOX = (2.0, 1.0, 0.5)
 SMALLEST_AXIS_VOX = 8
 """Pyramid levels on which an axis would be shorter are left out."""
-STEP_MM = 4.0
+STEPS_MM = (4.0, 0.5)
+"""First step of the search; the second is tried where the first led astray."""
 SMALLEST_STEP_MM = 0.01
 ITERATIONS = 100
 INTENSITY_BINS = 64
@@ -52,20 +56,51 @@ def align_with_sitk(
     Raises:
         InputError: the images do not overlap, or the search failed.
     """
-    pair = (_float_image(fixed), _float_image(moving))
     try:
-        matrix = _best_start(fixed, moving, metric, seed)
-        for stage in STAGES[kind]:
-            final = stage == kind
-            matrix = _linear_stage(stage, matrix, pair, metric=metric, seed=seed, final=final)
-        field = _deform(matrix, pair, fixed) if kind == "syn" else None
+        with one_thread():
+            return _search(fixed, moving, kind, metric=metric, seed=seed)
     except RuntimeError as error:
         raise InputError(
             f"The images could not be aligned ({str(error).strip().splitlines()[-1]}).",
             code="registration.failed",
             hint="Check that both show the same region of the body.",
         ) from error
-    return SpatialTransform(kind, "SimpleITK", matrix, field)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """ITK works in one thread meanwhile: several add in changing order, and digits change."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+
+
+def _search(
+    fixed: Volume, moving: Volume, kind: str, *, metric: str, seed: int
+) -> SpatialTransform:
+    """Stage by stage; one that makes the images less alike is tried with small steps, or left."""
+    pair = (_float_image(fixed), _float_image(moving))
+    best = SpatialTransform(kind, "SimpleITK", _best_start(fixed, moving, metric, seed))
+    score = similarity(fixed, moving, transform=best, metric=metric, seed=seed)
+    for stage in STAGES[kind]:
+        for step_mm in STEPS_MM:
+            matrix = _linear_stage(
+                stage, best.matrix, pair, metric=metric, seed=seed,
+                step_mm=step_mm, final=stage == kind,
+            )  # fmt: skip
+            found = replace(best, matrix=matrix)
+            reached = similarity(fixed, moving, transform=found, metric=metric, seed=seed)
+            if reached > score:
+                best, score = found, reached
+                break
+    if kind == "syn":
+        bent = replace(best, field=_deform(best.matrix, pair, fixed))
+        if similarity(fixed, moving, transform=bent, metric=metric, seed=seed) > score:
+            best = bent
+    return best
 
 
 def similarity(
@@ -112,6 +147,7 @@ def _linear_stage(
     *,
     metric: str,
     seed: int,
+    step_mm: float,
     final: bool,
 ) -> FloatArray:
     """`matrix` improved; stages that only prepare the next one leave the finest level out."""
@@ -123,7 +159,7 @@ def _linear_stage(
     levels = [n for n in wanted if shortest >= SHRINK[n] * SMALLEST_AXIS_VOX]
     _set_pyramid(method, fixed, levels or [len(SHRINK) - 1])
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=STEP_MM, minStep=SMALLEST_STEP_MM, numberOfIterations=ITERATIONS,
+        learningRate=step_mm, minStep=SMALLEST_STEP_MM, numberOfIterations=ITERATIONS,
         relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6,
     )  # fmt: skip
     method.SetOptimizerScalesFromPhysicalShift()
@@ -169,7 +205,6 @@ def _deform(matrix: FloatArray, pair: tuple[Any, Any], fixed: Volume) -> Displac
         else:
             field = sitk.Resample(field, target)
         demons = sitk.DiffeomorphicDemonsRegistrationFilter()
-        demons.SetNumberOfThreads(1)
         demons.SetNumberOfIterations(DEMONS_ITERATIONS)
         demons.SetSmoothDisplacementField(True)
         demons.SetStandardDeviations([sigma_vox] * 3)
@@ -213,8 +248,6 @@ def _translated(target: Any, source: Any, field: Any) -> Any:
 
 def _method(metric: str, seed: int, share: float) -> Any:
     method = sitk.ImageRegistrationMethod()
-    # Threads add in changing order; one thread gives the same digits every time.
-    method.SetNumberOfThreads(1)
     if metric == "meansquares":
         method.SetMetricAsMeanSquares()
     else:
