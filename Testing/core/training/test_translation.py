@@ -1,0 +1,126 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from FlareMRCore.errors import Cancelled, UsageError
+from FlareMRCore.progress import SilentReporter
+from FlareMRCore.training.checkpoint import load_checkpoint
+from FlareMRCore.training.curves import read_curves
+from FlareMRCore.training.learning_parameters import Averaging, TrainerParameters
+from FlareMRCore.training.translation import train_translation
+from FlareMRCore.training.translation_parameters import (
+    TranslationParameters,
+    darnet_parameters,
+)
+from FlareMRCore.training.translator import load_translator, translate_volume
+
+sys.path.insert(0, str(Path(__file__).parent))
+from contrast_pairs import bright_on_dark, dark_on_bright
+
+CPU = torch.device("cpu")
+
+
+def _cyclegan(steps: int, shape: tuple[int, ...], **changes: object) -> TranslationParameters:
+    parameters = TranslationParameters(
+        shape, TrainerParameters(steps), width=4, blocks=1, memory_size=2
+    )
+    faster = replace(parameters.generators, learning_rate=4e-3)
+    return replace(parameters, generators=faster, **changes)  # type: ignore[arg-type]
+
+
+def _darnet(steps: int, *, rate: float = 3e-3) -> TranslationParameters:
+    parameters = darnet_parameters(steps, (64, 64), batch_size=1)
+    return replace(
+        parameters,
+        width=4,
+        augmentation="none",
+        generators=replace(parameters.generators, learning_rate=rate),
+        trainer=replace(parameters.trainer, averaging=Averaging("none")),
+    )
+
+
+def _images(axes: int, size: int) -> dict[str, tuple[np.ndarray, ...]]:
+    return {
+        "source": tuple(bright_on_dark(seed, axes, size) for seed in range(3)),
+        "target": tuple(dark_on_bright(seed, axes, size) for seed in range(3, 6)),
+    }
+
+
+def _train(folder: Path, parameters: TranslationParameters, **reporter: object) -> Path:
+    axes = len(parameters.patch_shape)
+    images = _images(axes, parameters.patch_shape[0])
+    return train_translation(
+        images,
+        parameters,
+        folder,
+        reporter=SilentReporter(**reporter),  # type: ignore[arg-type]
+        device=CPU,
+    )
+
+
+@pytest.mark.parametrize(("shape", "adversary"), [((32, 32), "lsgan"), ((24, 24, 24), "bce")])
+def test_cyclegan_moves_towards_the_target(
+    tmp_path: Path, shape: tuple[int, ...], adversary: str
+) -> None:
+    path = _train(tmp_path, _cyclegan(30, shape, adversary=adversary))
+    curves = read_curves(tmp_path / "curve.csv")
+    assert curves["generators"][-5:].mean() < 0.8 * curves["generators"][:5].mean()
+    assert {"discriminators", "adversarial", "cycle", "identity"} <= set(curves)
+    translator = load_translator(path, CPU)
+    volume = bright_on_dark(9, 3, 32)
+    fake = translate_volume(translator, volume, window=(24, 24, 24), stride=(8, 8, 8))
+    assert fake.shape == volume.shape
+    assert np.isfinite(fake).all()
+    assert np.abs(fake).max() <= 1
+
+
+def test_darnet_learns_to_draw_and_styles_change_the_histogram_not_the_edges(
+    tmp_path: Path,
+) -> None:
+    path = _train(tmp_path, _darnet(40))
+    curves = read_curves(tmp_path / "curve.csv")
+    assert curves["reconstruction"][-5:].mean() < 0.7 * curves["reconstruction"][:5].mean()
+    translator = load_translator(path, CPU)
+    volume = bright_on_dark(9, 3, 64)[30:33]
+    with pytest.raises(UsageError, match="style"):
+        translate_volume(translator, volume)
+    drawn = {
+        domain: translate_volume(translator, volume, to=domain, style_image=example)
+        for domain, example in (
+            ("source", bright_on_dark(1, 2, 64)),
+            ("target", dark_on_bright(4, 2, 64)),
+        )
+    }
+    assert abs(float(drawn["source"].mean() - drawn["target"].mean())) > 0.01
+    edges = [np.hypot(*np.gradient(drawn[d], axis=(1, 2))).ravel() for d in ("source", "target")]
+    assert np.corrcoef(edges[0], edges[1])[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("family", ["cyclegan", "darnet"])
+def test_a_stopped_translation_ends_like_one_that_went_through(tmp_path: Path, family: str) -> None:
+    """With the images shown again, which are part of the checkpoint."""
+    parameters = _cyclegan(6, (32, 32)) if family == "cyclegan" else _darnet(4)
+    straight = _train(tmp_path / "straight", parameters)
+    calls = iter(range(100))
+    with pytest.raises(Cancelled):
+        _train(tmp_path / "cut", parameters, is_cancelled=lambda: next(calls) >= 3)
+    resumed = _train(tmp_path / "cut", parameters)
+    states = [load_checkpoint(path)["state_dict"] for path in (straight, resumed)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_images_of_other_axes_or_of_one_domain_are_refused(tmp_path: Path) -> None:
+    parameters = _cyclegan(1, (32, 32))
+    for images in ({"source": (np.zeros((32, 32)),)}, _images(3, 24)):
+        with pytest.raises(UsageError, match="2 axes"):
+            train_translation(
+                images,  # type: ignore[arg-type]
+                parameters,
+                tmp_path,
+                reporter=SilentReporter(),
+                device=CPU,
+            )
