@@ -28,6 +28,7 @@ from FlareMRCore.errors import (
 VERBS = (
     "segment",
     "evaluate",
+    "dataset",
     "train",
     "recipe",
     "networks",

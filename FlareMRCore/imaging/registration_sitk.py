@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -87,10 +87,8 @@ def _search(
     score = similarity(fixed, moving, transform=best, metric=metric, seed=seed)
     for stage in STAGES[kind]:
         for step_mm in STEPS_MM:
-            matrix = _linear_stage(
-                stage, best.matrix, pair, metric=metric, seed=seed,
-                step_mm=step_mm, final=stage == kind,
-            )  # fmt: skip
+            plan = _Stage(stage, step_mm, final=stage == kind)
+            matrix = _linear_stage(plan, best.matrix, pair, metric=metric, seed=seed)
             found = replace(best, matrix=matrix)
             reached = similarity(fixed, moving, transform=found, metric=metric, seed=seed)
             if reached > score:
@@ -140,26 +138,28 @@ def _best_start(fixed: Volume, moving: Volume, metric: str, seed: int) -> FloatA
     return best
 
 
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One stage of the search: its kind, first step, and whether no other follows."""
+
+    kind: str
+    step_mm: float
+    final: bool
+
+
 def _linear_stage(
-    stage: str,
-    matrix: FloatArray,
-    pair: tuple[Any, Any],
-    *,
-    metric: str,
-    seed: int,
-    step_mm: float,
-    final: bool,
+    stage: _Stage, matrix: FloatArray, pair: tuple[Any, Any], *, metric: str, seed: int
 ) -> FloatArray:
     """`matrix` improved; stages that only prepare the next one leave the finest level out."""
     fixed, moving = pair
-    transform = _initial(stage, matrix, fixed)
+    transform = _initial(stage.kind, matrix, fixed)
     method = _method(metric, seed, _sampling(fixed, SAMPLES))
-    wanted = range(len(SHRINK) if final else len(SHRINK) - 1)
+    wanted = range(len(SHRINK) if stage.final else len(SHRINK) - 1)
     shortest = min(fixed.GetSize())
     levels = [n for n in wanted if shortest >= SHRINK[n] * SMALLEST_AXIS_VOX]
     _set_pyramid(method, fixed, levels or [len(SHRINK) - 1])
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=step_mm, minStep=SMALLEST_STEP_MM, numberOfIterations=ITERATIONS,
+        learningRate=stage.step_mm, minStep=SMALLEST_STEP_MM, numberOfIterations=ITERATIONS,
         relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6,
     )  # fmt: skip
     method.SetOptimizerScalesFromPhysicalShift()

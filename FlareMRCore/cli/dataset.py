@@ -1,0 +1,149 @@
+"""Verb `dataset`: make, check and describe the manifest of a data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from FlareMRCore.cli.console import JobReporter, job_reporter, write_line
+from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.dataset import MODALITIES, Dataset
+from FlareMRCore.data.dataset_build import MANIFEST_NAME, SHARES, BuildOptions, build_dataset
+from FlareMRCore.data.dataset_layouts import LAYOUTS
+from FlareMRCore.data.dataset_manifest import load_dataset, save_dataset
+from FlareMRCore.data.labels import organ_table
+from FlareMRCore.errors import DatasetError, UsageError
+from FlareMRCore.pipeline.dataset_check import check_dataset, report_lines, summarize_dataset
+from FlareMRCore.pipeline.dataset_report import write_contact_sheet
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its three actions."""
+    parser = subparsers.add_parser(
+        "dataset",
+        help="make, check and describe a data set",
+        description="Make the manifest of a folder of images, check it, or describe it.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    build = actions.add_parser("build", help="make a manifest from a folder or a CSV file")
+    build.add_argument("source", type=Path, metavar="DIR|CSV")
+    build.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: in the folder")
+    build.add_argument("--layout", choices=("auto", *LAYOUTS), default="auto")
+    build.add_argument("--name", default="", help="of the data set")
+    build.add_argument("--license", default="not stated", help="terms of the data")
+    build.add_argument("--origin", default="", help="where they come from")
+    build.add_argument("--modality", choices=MODALITIES, default="MR", help="if names do not tell")
+    build.add_argument(
+        "--annotated", metavar="A,B", help="organs looked for in every label map, or 'all'"
+    )
+    build.add_argument("--no-checksums", action="store_true", help="faster, finds no duplicates")
+    build.add_argument("--validate-share", type=float, default=SHARES["validate"], metavar="X")
+    build.add_argument("--seed", type=int, default=0, help="of the split by patient")
+    check = actions.add_parser("check", help="report everything that is wrong")
+    check.add_argument("manifest", type=Path)
+    check.add_argument("--report", type=Path, metavar="JSON", help="write the report")
+    check.add_argument("--sheet", type=Path, metavar="PNG", help="write pictures of the images")
+    check.add_argument(
+        "--held-out", type=Path, metavar="FILE", help="ids that must not be trained on, one a line"
+    )
+    summary = actions.add_parser("summary", help="count cases, sequences, organs")
+    summary.add_argument("manifest", type=Path)
+    for action in (build, check, summary):
+        action.add_argument("--json-progress", action="store_true", help="write JSON lines")
+        action.add_argument("--debug", action="store_true", help="write tracebacks")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do the action; 0.
+
+    Raises:
+        DatasetError: the data set cannot be built, or the check found errors.
+    """
+    reporter = job_reporter(arguments)
+    if arguments.action == "build":
+        return _build(arguments, reporter)
+    dataset = load_dataset(arguments.manifest)
+    if arguments.action == "check":
+        return _check(arguments, dataset, reporter)
+    _show(arguments, reporter, summarize_dataset(dataset))
+    return 0
+
+
+def _build(arguments: argparse.Namespace, reporter: JobReporter) -> int:
+    source: Path = arguments.source
+    root = source if source.is_dir() else source.parent
+    output: Path = arguments.output or root / MANIFEST_NAME
+    if output.resolve().parent != root.resolve():
+        raise UsageError(
+            f"The manifest must lie in '{root}', because its paths are relative to it; found "
+            f"'{output}'.",
+            code="usage.manifest",
+        )
+    dataset = build_dataset(source, _options(arguments), reporter=reporter)
+    save_dataset(output, dataset)
+    _show(arguments, reporter, {"manifest": str(output), **summarize_dataset(dataset)})
+    return 0
+
+
+def _options(arguments: argparse.Namespace) -> BuildOptions:
+    share: float = arguments.validate_share
+    if not 0 <= share < 1:
+        raise UsageError(
+            f"--validate-share lies between 0 and 1; found {share}.", code="usage.split"
+        )
+    shares = {"train": 1 - share} | ({"validate": share} if share else {})
+    return BuildOptions(
+        layout=arguments.layout,
+        name=arguments.name,
+        license=arguments.license,
+        origin=arguments.origin,
+        modality=arguments.modality,
+        annotated=_organs(arguments.annotated),
+        checksums=not arguments.no_checksums,
+        shares=shares,
+        seed=arguments.seed,
+    )
+
+
+def _organs(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    table = organ_table()
+    names = tuple(name for name in text.split(",") if name.strip())
+    return tuple(label.id for label in (table if text == "all" else table.subset(names)))
+
+
+def _check(arguments: argparse.Namespace, dataset: Dataset, reporter: JobReporter) -> int:
+    held_out: tuple[str, ...] = ()
+    if arguments.held_out is not None:
+        held_out = tuple(arguments.held_out.read_text(encoding="utf-8").split())
+    report = check_dataset(dataset, reporter, held_out=held_out)
+    if arguments.report is not None:
+        text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False)
+        write_text_atomically(arguments.report, text + "\n")
+    if arguments.sheet is not None:
+        write_contact_sheet(arguments.sheet, dataset, reporter)
+    reporter.result(report.as_dict())
+    if not arguments.json_progress:
+        for line in report_lines(report):
+            write_line(line)
+    if report.errors:
+        raise DatasetError(
+            f"The data set '{dataset.name}' has {report.errors} errors.",
+            code="dataset.check",
+            hint="They are listed above; correct them or leave the cases out.",
+        )
+    return 0
+
+
+def _show(arguments: argparse.Namespace, reporter: JobReporter, facts: dict[str, Any]) -> None:
+    reporter.result(facts)
+    if arguments.json_progress:
+        return
+    for key, value in facts.items():
+        inner = (
+            ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        )
+        write_line(f"{key}: {inner}")
