@@ -43,6 +43,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for step in (run_parser, status):
         _add_inputs(step)
     _add_run(run_parser)
+    for step in (run_parser, status):
+        _add_json_progress(step)
     prune = steps.add_parser("prune", help="remove what no recent run uses")
     prune.add_argument("--store", type=Path, default=STORE, metavar="FOLDER", help="the store")
     prune.add_argument(
@@ -72,6 +74,16 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FOLDER", help="copy models and scores there"
+    )
+
+
+def _add_json_progress(parser: argparse.ArgumentParser) -> None:
+    # No default: it would undo the option given before the step.
+    parser.add_argument(
+        "--json-progress",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="write progress, messages and the result as JSON lines",
     )
 
 

@@ -212,16 +212,25 @@ def _is_text(entry: Table, key: str) -> bool:
 
 
 def _with_resource(entry: Table) -> tuple[dict[str, Any], list[str]]:
-    """Parameters of the entry on top of those of the resource file that ``from`` names."""
+    """Parameters of the entry on top of those of the resource that ``from`` names.
+
+    ``training/coarse.toml`` is the whole table of that file, ``...#sampling`` a table in it, and
+    ``...#sampling.spacing_mm`` that key alone.
+    """
     own = {key: value for key, value in entry.items() if key not in RESERVED}
     if "from" not in entry:
         return own, []
-    name = entry["from"]
+    name, _, keys = str(entry["from"]).partition("#")
     resource = files("FlareMRCore").joinpath("resources")
-    if not isinstance(name, str) or ".." in name or not resource.joinpath(name).is_file():
+    if ".." in name or not resource.joinpath(name).is_file():
         return own, [f"'from': FlareMR has no resource {name!r}"]
-    text = resource.joinpath(name).read_text(encoding="utf-8")
-    return _merged(tomllib.loads(text), own), []
+    found: Any = tomllib.loads(resource.joinpath(name).read_text(encoding="utf-8"))
+    for key in keys.split(".") if keys else ():
+        if not isinstance(found, dict) or key not in found:
+            return own, [f"'from': {name!r} has no '{keys}'"]
+        found = found[key]
+    table = found if isinstance(found, dict) else {keys.rpartition(".")[2]: found}
+    return _merged(table, own), []
 
 
 def _read_inputs(entry: Table, stage: Stage) -> tuple[dict[str, tuple[str, ...]], list[str]]:

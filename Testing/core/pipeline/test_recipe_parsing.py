@@ -165,9 +165,18 @@ def test_trainings_have_one_source_of_numbers() -> None:
     trainings = [
         s.parameters for s in recipe.stages if isinstance(s.parameters, TrainingParameters)
     ]
-    packs = [p for p in parameters if isinstance(p, PackParameters)]
+    packs = [s.parameters for s in recipe.stages if isinstance(s.parameters, PackParameters)]
     assert [t.builder for t in trainings] == ["flaremr-base", "flaremr-coarse", "flaremr-fine"]
     assert [t.sampling.spacing_mm for t in trainings] == [p.spacing_mm for p in packs]
+
+
+def test_one_key_of_a_resource_is_enough(tmp_path: Path) -> None:
+    text = RECIPE.replace('use = "count"', 'use = "count"\nfrom = "training/base.toml#steps"')
+    counted = fake_recipe(tmp_path, text).stages[-1].parameters
+    assert isinstance(counted, Count)
+    assert counted.steps > Count().steps
+    (problem,) = _problems(tmp_path, text.replace("#steps", "#sampling.none"))
+    assert problem == "stage 'counted': 'from': 'training/base.toml' has no 'sampling.none'"
 
 
 def test_parameters_of_stages_do_not_hide_reserved_keys() -> None:
