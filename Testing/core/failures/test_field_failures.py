@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
+from FlareMRCore.data.geometry import Geometry  # noqa: E402
 from FlareMRCore.data.volume import Volume  # noqa: E402
 from FlareMRCore.data.volume_io import read_volume  # noqa: E402
 from FlareMRCore.inference.model import load_model  # noqa: E402
 from FlareMRCore.inference.segmentation import SegmentOptions, segment  # noqa: E402
+from FlareMRCore.inference.upsampling import upsample_labels  # noqa: E402
 from FlareMRCore.inference.views import parse_view  # noqa: E402
 from FlareMRCore.networks.builders import build_network  # noqa: E402
 from FlareMRCore.pipeline.engine import Engine  # noqa: E402
@@ -161,6 +164,35 @@ def test_memory_for_the_labels_is_far_below_that_of_all_logits() -> None:
     assert float(done.stdout) < 0.6 * all_logits_mb
 
 
+def test_bringing_labels_to_full_size_is_faster_than_doing_so_with_all_logits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    blobs = torch.randn(14, 6, 8, 9, generator=generator)
+    logits = torch.nn.functional.interpolate(blobs[None], scale_factor=6.0, mode="trilinear")[0]
+    k, j, i = logits.shape[1:]
+    grid = Geometry((k, j, i), (4.0, 4.0, 4.0))
+    shape = (48, 144, 162)
+
+    def all_logits() -> NDArray[np.int64]:
+        full = torch.nn.functional.interpolate(logits[None], size=shape, mode="trilinear")
+        return full[0].argmax(0).numpy()
+
+    def ours() -> NDArray[np.uint8]:
+        return upsample_labels(logits, grid, grid.resized(shape), SilentReporter())
+
+    assert (ours() == all_logits()).mean() > 0.9999
+    assert processor_seconds(ours) < processor_seconds(all_logits)
+
+
+def processor_seconds(work: Callable[[], object]) -> float:
+    """Processor time of the fastest of three runs: other programs hardly change it."""
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        work()
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
 def test_an_interrupt_is_not_taken_for_a_lack_of_memory(
     make_model: Callable[..., Any], blocks: Blocks
 ) -> None:
@@ -182,8 +214,6 @@ def test_an_interrupt_is_not_taken_for_a_lack_of_memory(
 
 def nifti_like_volume(blocks: Blocks) -> Volume:
     """The blocks as a volume, without a file."""
-    from FlareMRCore.data.geometry import Geometry
-
     array, affine = blocks
     geometry = Geometry.from_affine(affine[:, [2, 1, 0, 3]], array.T.shape)
     return Volume(np.ascontiguousarray(array.T), geometry)
