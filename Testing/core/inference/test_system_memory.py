@@ -1,5 +1,8 @@
 """Memory of the system, out of files made by hand."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +48,16 @@ def test_container_limits_count(
     (tmp_path / "memory.stat").write_text(stat, encoding="ascii")
     limit_file = tmp_path / "memory.max"
     assert system_memory._container_available(limit_file, "memory.current") == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count each program by itself")
+def test_the_peak_of_the_program_that_started_this_one_does_not_count() -> None:
+    code = "from FlareMRCore.inference.system_memory import peak_memory_bytes as p; print(p())"
+    block = np.ones(40_000_000)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    # `preexec_fn` makes Python fork, so that the child begins as a copy of this process.
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, check=True, env=environment, preexec_fn=lambda: None,
+    )  # fmt: skip
+    assert int(done.stdout) < 0.5 * block.nbytes
