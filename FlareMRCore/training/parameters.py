@@ -20,6 +20,8 @@ class SamplingParameters:
         elastic_mm: largest standard deviation of the elastic displacement.
         contrast_shares: families physics, random and curve of `random_appearance`.
         keep_ct: share of CT samples shown as they are.
+        border_share: share of samples whose last voxels along each axis repeat the border, as
+            they do where the engine fills an image up to the size that the network takes.
     """
 
     spacing_mm: float = 6.0
@@ -30,6 +32,7 @@ class SamplingParameters:
     elastic_mm: float = 8.0
     contrast_shares: tuple[float, float, float] = (0.5, 0.25, 0.25)
     keep_ct: float = 0.05
+    border_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

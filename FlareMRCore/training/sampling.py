@@ -14,13 +14,19 @@ from torch.nn import functional
 from FlareMRCore.imaging.intensity import foreground_statistics, standardize
 from FlareMRCore.training.contrast import random_appearance
 from FlareMRCore.training.corruption import blur, corrupt, thick_slices
-from FlareMRCore.training.pack import PackedCase
+from FlareMRCore.training.pack import LABEL_VALUES, PackedCase
 from FlareMRCore.training.parameters import SamplingParameters, Shape
+
+FILL_VOX = 16
+"""One more than the engine ever fills an axis up with."""
+
+IGNORED = LABEL_VALUES
+"""Label value that allows every class: the row that `draw_sample` adds to those of the pack."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Input (1, K, J, I) float32, labels (K, J, I) int64 and what the labels allow (34, 14)."""
+    """Input (1, K, J, I) float32, labels (K, J, I) int64 and what the labels allow (35, 14)."""
 
     case_id: str
     image: Tensor
@@ -45,7 +51,23 @@ def draw_sample(
     standardized = torch.from_numpy(standardize(values, foreground_statistics(values)))
     jitter = float(np.exp(rng.normal(0, 0.1)))
     standardized = standardized * jitter + float(rng.normal(0, 0.1))
-    return Sample(case.case_id, standardized[None], labels, torch.from_numpy(case.allowed))
+    if parameters.border_share and rng.random() < parameters.border_share:
+        standardized, labels = _repeat_border(standardized, labels, rng)
+    allowed = np.vstack([case.allowed, np.ones((1, case.allowed.shape[1]), dtype=bool)])
+    return Sample(case.case_id, standardized[None], labels, torch.from_numpy(allowed))
+
+
+def _repeat_border(image: Tensor, labels: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
+    """The sample with up to `FILL_VOX` voxels at the end of each axis, and a few at its start,
+    replaced by the nearest voxel before them; nothing is asked of the network there.
+    """
+    for axis, length in enumerate(labels.shape):
+        first = int(rng.integers(0, 3))
+        last = length - 1 - int(rng.integers(0, min(FILL_VOX, length // 2)))
+        index = torch.arange(length).clamp(first, last)
+        image = image.index_select(axis, index)
+        labels = labels.index_fill(axis, (index != torch.arange(length)).nonzero()[:, 0], IGNORED)
+    return image, labels
 
 
 def _image(

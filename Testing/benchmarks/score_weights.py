@@ -88,7 +88,9 @@ def _table(data: Path, engine: Engine, title: str) -> list[str]:
         started = time.perf_counter()
         scores = _scores(data, case, engine)
         seconds = time.perf_counter() - started
-        cells = ", ".join(f"{s.organ} {s.dice:.3f}/{s.surface_dice:.3f}" for s in scores["standard"])
+        cells = ", ".join(
+            f"{s.organ} {s.dice:.3f}/{s.surface_dice:.3f}" for s in scores["standard"]
+        )
         lines.append(f"| {case.name} | {seconds:.1f} | {cells} |")
         if case.name.startswith("T2"):
             t2.append(scores)

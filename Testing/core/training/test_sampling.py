@@ -128,3 +128,17 @@ def test_corruption_keeps_the_shape_and_is_not_negative() -> None:
         assert result.shape == image.shape
         assert float(result.min()) >= 0
         assert bool(torch.isfinite(result).all())
+
+
+def test_a_repeated_border_is_not_asked_for() -> None:
+    parameters = replace(STILL, border_share=1.0)
+    found = 0
+    for seed in range(10):
+        sample = draw_sample((tiny_case(0),), parameters, np.random.default_rng(seed))
+        ignored = sample.labels == IGNORED
+        assert bool(sample.allowed[IGNORED].all())
+        found += int(ignored[-1].all())
+        if bool(ignored[-1].all()):
+            assert torch.equal(sample.image[0, -1], sample.image[0, -2])
+        assert not bool(ignored[12, 12, 11:13].any())
+    assert found > 5
