@@ -146,7 +146,9 @@ def _case(found: Found, root: Path, organs: tuple[str, ...] | None, *, checksums
     label = found.label
     annotated: tuple[str, ...] = ()
     if label is not None:
-        annotated = organs if organs is not None else occurring_structures(label)
+        annotated = (
+            organs if organs is not None else occurring_structures(label, tumors=found.tumors)
+        )
         label = label if annotated else None  # an empty label map says nothing
     return Case(
         found.case_id,
@@ -160,8 +162,8 @@ def _case(found: Found, root: Path, organs: tuple[str, ...] | None, *, checksums
     )
 
 
-def occurring_structures(label: Path) -> tuple[str, ...]:
-    """Ids of the organs, and of a tumor, that have a voxel in the label map.
+def occurring_structures(label: Path, *, tumors: bool = False) -> tuple[str, ...]:
+    """Ids of the organs that have a voxel in the label map; with `tumors` those of 14 too.
 
     Raises:
         InputError: the file cannot be read as a label map.
@@ -169,7 +171,8 @@ def occurring_structures(label: Path) -> tuple[str, ...]:
     array = read_label_map(label).array
     present = np.bincount(array.ravel(), minlength=256) > 0
     organs = tuple(organ.id for organ in organ_table() if present[organ.value])
-    return organs + tuple(name for name, value in EXTRA_STRUCTURES.items() if present[value])
+    extra = EXTRA_STRUCTURES if tumors else {}
+    return organs + tuple(name for name, value in extra.items() if present[value])
 
 
 def _stored(path: Path, root: Path, *, checksums: bool) -> StoredFile:

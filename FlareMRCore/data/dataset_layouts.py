@@ -16,7 +16,12 @@ from FlareMRCore.errors import DatasetError
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One case as the folder shows it; `part` is the split the folder stands for, if any."""
+    """One case as the folder shows it.
+
+    Attributes:
+        part: the split that the folder stands for, if any.
+        tumors: value 14 of the labels is a tumor, and not what another data set has there.
+    """
 
     case_id: str
     patient_id: str
@@ -26,6 +31,7 @@ class Found:
     domain: str = "source"
     label_source: str = "manual"
     part: str | None = None
+    tumors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ FLARE23 = (
 )
 MANUAL_FLARE24 = re.compile(r"FLARE22_Tr_", re.IGNORECASE)
 """CT of FLARE24 with manual labels; the other labels are predictions of earlier winners."""
-LABEL_ENDING = re.compile(r"(.+?)[_-](?:labels?|seg|segmentation|mask)", re.IGNORECASE)
+LABEL_ENDING = re.compile(r"(.+?)[_-](?:label\w*|seg|segmentation|mask)", re.IGNORECASE)
 IMAGE_ENDING = re.compile(r"(.+?)[_-](?:0000|ct|mr|mri|image|img)", re.IGNORECASE)
 
 
@@ -84,7 +90,7 @@ def find_flare24(root: Path, modality: str) -> Iterator[Found]:
 
 def find_flare23(root: Path, modality: str) -> Iterator[Found]:
     """Cases of FLARE23, most of them with partial labels."""
-    yield from _by_rules(root, FLARE23)
+    yield from (replace(found, tumors=True) for found in _by_rules(root, FLARE23))
 
 
 def find_lld(root: Path, modality: str) -> Iterator[Found]:
@@ -142,6 +148,7 @@ def find_plain(root: Path, modality: str) -> Iterator[Found]:
             )
         else:
             images[base] = (path, stem)
+    labels = _matched(labels, images)
     for base, (path, stem) in images.items():
         lld = parse_lld(stem)
         kind = "MR" if lld else _modality_of(stem, modality)
@@ -236,6 +243,26 @@ def _nnunet_document(root: Path) -> Mapping[str, Any]:
 def _channel_name(channels: Mapping[str, Any], number: str) -> str:
     name = str(channels.get(number, f"channel {number}"))
     return parse_sequence(name) or name
+
+
+def _matched(labels: Mapping[str, Path], images: Mapping[str, tuple[Path, str]]) -> dict[str, Path]:
+    """Labels by the case of their image: the same name, or the only one that begins with it."""
+    matched, orphans = {}, []
+    for base, path in labels.items():
+        longer = [name for name in images if name.startswith((f"{base}_", f"{base}-"))]
+        names = [base] if base in images else longer
+        if len(names) == 1:
+            matched[names[0]] = path
+        else:
+            orphans.append(f"'{path}'")
+    if orphans:
+        raise DatasetError(
+            f"No single image belongs to the label map{'s' if len(orphans) > 1 else ''} "
+            f"{', '.join(orphans)}.",
+            code="dataset.label",
+            hint="Rename them after their images, or describe the data set in a CSV file.",
+        )
+    return matched
 
 
 def _base(stem: str) -> str:

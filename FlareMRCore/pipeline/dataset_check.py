@@ -149,7 +149,7 @@ def _check_labels(
         text = f"labels {_grid(labels.geometry)} and image {_grid(grid)} do not share a grid"
         yield Finding("error", "grid", case.case_id, text)
     ids = {label.value: label.id for label in organ_table()}
-    ids |= {value: name for name, value in EXTRA_STRUCTURES.items()}
+    ids |= {value: name for name, value in EXTRA_STRUCTURES.items() if name in case.annotated}
     present = {int(value) for value in np.flatnonzero(np.bincount(labels.array.ravel()))} - {0}
     unknown = sorted(present - set(ids))
     if unknown:

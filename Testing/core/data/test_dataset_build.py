@@ -169,6 +169,17 @@ def test_a_plain_folder(tmp_path):
         build_dataset(tmp_path)
 
 
+def test_labels_with_longer_and_shorter_names(tmp_path):
+    image(tmp_path / "dora_t2spir.nii.gz")
+    label(tmp_path / "dora_label4organ.nii.gz", 1, 14)
+    (case,) = build_dataset(tmp_path).cases
+    # 14 is a tumor in FLARE23 only; elsewhere it may be the portal vein.
+    assert (case.case_id, case.annotated) == ("dora_t2spir", ("liver",))
+    image(tmp_path / "dora_dwi.nii.gz")
+    with pytest.raises(DatasetError, match="No single image belongs .*dora_label4organ"):
+        build_dataset(tmp_path)
+
+
 def write_csv(folder: Path, *lines: str) -> Path:
     path = folder / "cases.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -70,7 +70,6 @@ def test_turns_within_a_voxel_and_a_degree(kind: Kind, scale):
     assert found.transform.field is None
 
 
-@pytest.mark.slow
 def test_bent_organs_come_back():
     fixed, labels = phantom("t1_pre")
     moving, moving_labels = bent("t1_pre")

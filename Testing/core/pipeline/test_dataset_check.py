@@ -105,6 +105,15 @@ def test_unknown_values_and_unannotated_organs(dataset, people):
     assert codes(report, "warning").count("annotated") >= 8
 
 
+def test_tumors_are_known_where_they_are_annotated(dataset, people):
+    array = people[0][1].array.copy()
+    array[0, 0, 0] = 14
+    put_labels(dataset, array, people[0][1].geometry)
+    assert codes(check(dataset)) == ["labels"]
+    first = replace(dataset.cases[0], annotated=(*dataset.cases[0].annotated, "tumor"))
+    assert check(replace(dataset, cases=(first, dataset.cases[1]))).findings == []
+
+
 def test_annotated_and_absent(dataset, people):
     array = np.where(people[0][1].array == SPLEEN, np.uint8(0), people[0][1].array)
     put_labels(dataset, array, people[0][1].geometry)
