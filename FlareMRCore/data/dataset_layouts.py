@@ -138,7 +138,9 @@ def find_plain(root: Path, modality: str) -> Iterator[Found]:
     labels: dict[str, Path] = {}
     for path, stem in _image_files(root):
         match = LABEL_ENDING.fullmatch(stem)
-        if match or "label" in path.parent.name.lower():
+        # The name of the data set's own folder says nothing about one file.
+        among_labels = path.parent != root and "label" in path.parent.name.lower()
+        if match or among_labels:
             labels[_base(match[1] if match else stem)] = path
         elif (base := _base(stem)) in images:
             raise DatasetError(

@@ -176,7 +176,7 @@ def test_labels_with_longer_and_shorter_names(tmp_path):
     # 14 is a tumor in FLARE23 only; elsewhere it may be the portal vein.
     assert (case.case_id, case.annotated) == ("dora_t2spir", ("liver",))
     image(tmp_path / "dora_dwi.nii.gz")
-    with pytest.raises(DatasetError, match="No single image belongs .*dora_label4organ"):
+    with pytest.raises(DatasetError, match=r"No single image belongs .*dora_label4organ"):
         build_dataset(tmp_path)
 
 
