@@ -116,7 +116,7 @@ def test_results_change_only_with_the_version(
     expected = golden[spec.id]
     hint = f"behavior of '{spec.use}' changed: raise its version in STAGES, then rewrite the golden"
     assert found["version"] == expected["version"], "version raised: rewrite the golden results"
-    assert found["parameters"] == expected["parameters"], hint
+    assert found["parameters"] == expected["parameters"], "keys changed: rewrite the golden results"
     assert found["files"] == expected["files"], hint
     assert found["summary"] == pytest.approx(expected["summary"], rel=1e-3, abs=1e-3), hint
 
