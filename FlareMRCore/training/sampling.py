@@ -58,8 +58,10 @@ def draw_sample(
 
 
 def _repeat_border(image: Tensor, labels: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-    """The sample with up to `FILL_VOX` voxels at the end of each axis, and a few at its start,
-    replaced by the nearest voxel before them; nothing is asked of the network there.
+    """The sample with the ends of its axes filled up by repeating the last voxel before.
+
+    Less than `FILL_VOX` voxels at the end of each axis, and up to two at its start; nothing is
+    asked of the network there.
     """
     for axis, length in enumerate(labels.shape):
         first = int(rng.integers(0, 3))

@@ -100,7 +100,8 @@ def _table(data: Path, engine: Engine, title: str) -> list[str]:
         surface = sum(s.surface_dice for s in found) / len(found)
         lowest = min(s.dice for s in found)
         lines.append(
-            f"\nT2-SPIR, four organs, {mode}: DSC {dice:.3f}, lowest {lowest:.3f}, NSD {surface:.3f}"
+            f"\nT2-SPIR, four organs, {mode}: DSC {dice:.3f}, lowest {lowest:.3f}, "
+            f"NSD {surface:.3f}"
         )
     return lines
 

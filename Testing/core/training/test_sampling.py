@@ -9,7 +9,7 @@ import torch
 from FlareMRCore.training.contrast import physics_signals, random_appearance, random_signals
 from FlareMRCore.training.corruption import blur, corrupt, thick_slices
 from FlareMRCore.training.parameters import SamplingParameters
-from FlareMRCore.training.sampling import draw_sample
+from FlareMRCore.training.sampling import IGNORED, draw_sample
 from FlareMRCore.training.tissues import FAT, TISSUES, tissue_map
 
 sys.path.insert(0, str(Path(__file__).parent))
