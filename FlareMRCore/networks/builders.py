@@ -255,10 +255,14 @@ _ENTRIES = (
         flaremr_coarse,
         (1, 64, 80, 96),
         ORGAN_CLASSES,
-        "FlareMR, whole abdomen at 4 mm",
+        "FlareMR, whole abdomen at about 4 mm",
     ),
     NetworkEntry(
-        "flaremr-fine", flaremr_fine, (1, 80, 96, 112), ORGAN_CLASSES, "FlareMR, organs at 3 mm"
+        "flaremr-fine",
+        flaremr_fine,
+        (1, 80, 96, 112),
+        ORGAN_CLASSES,
+        "FlareMR, organs at about 3 mm",
     ),
     NetworkEntry(
         "li2024-coarse",

@@ -28,12 +28,12 @@ def flaremr_base() -> SubvoxelUNet:
 
 
 def flaremr_coarse() -> SubvoxelUNet:
-    """Coarse network: 4 mm input and output over an 8 mm trunk, whole volume."""
+    """Coarse network: input and output at about 4 mm, trunk at twice that; whole volume."""
     return SubvoxelUNet(classes=14, subvoxels=2, widths=WIDTHS)
 
 
 def flaremr_fine() -> SubvoxelUNet:
-    """Fine network: 3 mm input and output over a 6 mm trunk, region of interest."""
+    """Fine network: input and output at about 3 mm, trunk at twice that; region of interest."""
     return SubvoxelUNet(classes=14, subvoxels=2, widths=WIDTHS)
 
 

@@ -13,6 +13,10 @@ from FlareMRCore.errors import UsageError
 from FlareMRCore.training.checkpoint import load_checkpoint
 from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry, WeightsFile, entries_as_text
 
+COARSE_SPACING_MM = (4.3, 4.3, 4.3)
+FINE_SPACING_MM = (3.3, 3.3, 3.3)
+"""Where our networks did best on the validation images (Testing/benchmarks/weights.md)."""
+
 ROLES = {"flaremr-coarse": "coarse", "flaremr-fine": "fine"}
 
 

@@ -8,8 +8,17 @@ train() { "$python" -m FlareMRCore train "$@"; }
 [ -d "$out/pack8" ] || train pack $recipes/public-data.toml --data "$data" --spacing 8 -o "$out/pack8"
 [ -d "$out/pack3" ] || train pack $recipes/public-data.toml --data "$data" --spacing 3 -o "$out/pack3"
 [ -d "$out/mr3" ] || train pack $recipes/public-mr.toml --data "$data" --spacing 3 -o "$out/mr3"
-train fit $recipes/base.toml --pack "$out/pack8" -o "$out/base"
-train fit $recipes/coarse.toml --pack "$out/pack3" --initial "$out/base/weights.pt" -o "$out/coarse"
-train fit $recipes/fine.toml --pack "$out/pack3" "$out/mr3" --initial "$out/coarse/weights.pt" -o "$out/fine"
-train export "$out/coarse/weights.pt" --id flaremr-ct --title "FlareMR, no MR labels" -o "$out/flaremr-ct"
-train export "$out/coarse/weights.pt" "$out/fine/weights.pt" --id flaremr --title FlareMR -o "$out/flaremr"
+public="$out/pack3" with_mr="$out/pack3 $out/mr3"
+fit() { # fit STAGE PREVIOUS PACK...
+  local stage=$1 previous=$2; shift 2
+  train fit "$recipes/$stage.toml" --pack "$@" ${previous:+--initial "$out/$previous/weights.pt"} -o "$out/$stage"
+}
+fit base "" "$out/pack8"
+fit coarse base $public
+fit coarse-finish coarse $public
+fit fine coarse $with_mr
+fit fine-border fine $with_mr
+fit fine-finish fine-border $with_mr
+coarse="$out/coarse-finish/weights.pt" fine="$out/fine-finish/weights.pt"
+train export "$coarse" --id flaremr-ct --title "FlareMR without MR" -o "$out/flaremr-ct"
+train export "$coarse" "$fine" --id flaremr --title FlareMR -o "$out/flaremr"
