@@ -78,9 +78,7 @@ def test_cyclegan_moves_towards_the_target(
     assert np.abs(fake).max() <= 1
 
 
-def test_darnet_learns_to_draw_and_styles_change_the_histogram_not_the_edges(
-    tmp_path: Path,
-) -> None:
+def test_darnet_learns_to_draw_and_a_style_brings_its_gray_values(tmp_path: Path) -> None:
     path = _train(tmp_path, _darnet(40))
     curves = read_curves(tmp_path / "curve.csv")
     assert curves["reconstruction"][-5:].mean() < 0.7 * curves["reconstruction"][:5].mean()
@@ -95,9 +93,10 @@ def test_darnet_learns_to_draw_and_styles_change_the_histogram_not_the_edges(
             ("target", dark_on_bright(4, 2, 64)),
         )
     }
-    assert abs(float(drawn["source"].mean() - drawn["target"].mean())) > 0.01
-    edges = [np.hypot(*np.gradient(drawn[d], axis=(1, 2))).ravel() for d in ("source", "target")]
-    assert np.corrcoef(edges[0], edges[1])[0, 1] > 0.7
+    wanted = {"source": bright_on_dark(1, 2, 64).mean(), "target": dark_on_bright(4, 2, 64).mean()}
+    for own, other in (("source", "target"), ("target", "source")):
+        mean = drawn[own].mean()
+        assert abs(mean - wanted[own]) < abs(mean - wanted[other])
 
 
 @pytest.mark.parametrize("family", ["cyclegan", "darnet"])
