@@ -13,8 +13,8 @@ from FlareMRCore.errors import UsageError
 from FlareMRCore.training.checkpoint import load_checkpoint
 from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry, WeightsFile, entries_as_text
 
-COARSE_SPACING_MM = (4.3, 4.3, 4.3)
-FINE_SPACING_MM = (3.3, 3.3, 3.3)
+COARSE_SPACING_MM = 4.3
+FINE_SPACING_MM = 3.3
 """Where our networks did best on the validation images (Testing/benchmarks/weights.md)."""
 
 ROLES = {"flaremr-coarse": "coarse", "flaremr-fine": "fine"}
@@ -89,7 +89,7 @@ def own_network(builder: str, file: str, *, spacing_mm: float | None = None) -> 
     return NetworkSpec(
         builder=builder,
         file=file,
-        spacing_mm=(spacing_mm or (4.0 if coarse else 3.0),) * 3,
+        spacing_mm=(spacing_mm or (COARSE_SPACING_MM if coarse else FINE_SPACING_MM),) * 3,
         fixed_shape=None,
         multiple_of=(16, 16, 16),
         organs=True,
