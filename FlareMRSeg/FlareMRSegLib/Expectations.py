@@ -11,11 +11,12 @@ REFERENCE_VOXELS = 320 * 260 * 72
 MB_PER_MILLION_VOXELS = 40.0
 SECONDS_PER_MILLION_VOXELS = 0.3
 
-# Seconds and MB for the reference volume, rough, until this computer has done it once.
+# Seconds and MB for the reference volume until this computer has done it once. Processor: two
+# threads, start of the process included (Testing/benchmarks/segment.md); gpu: guessed.
 FIRST_GUESS = {
-    ("fast", "cpu"): (8.0, 1100.0),
-    ("standard", "cpu"): (15.0, 1400.0),
-    ("accurate", "cpu"): (40.0, 1500.0),
+    ("fast", "cpu"): (6.4, 570.0),
+    ("standard", "cpu"): (5.8, 640.0),
+    ("accurate", "cpu"): (8.3, 730.0),
     ("fast", "gpu"): (8.0, 1500.0),
     ("standard", "gpu"): (9.0, 2000.0),
     ("accurate", "gpu"): (11.0, 2000.0),
