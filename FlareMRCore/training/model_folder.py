@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.errors import UsageError
 from FlareMRCore.training.checkpoint import load_checkpoint
-from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry, WeightsFile, entries_as_text
+from FlareMRCore.weights.models import describe_file, save_entry
+from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry
 
 COARSE_SPACING_MM = 4.3
 FINE_SPACING_MM = 3.3
@@ -65,7 +64,7 @@ def write_model_folder(
             )
         name = f"{description.id}-{role}.pt"
         shutil.copyfile(path, folder / name)
-        files.append(_file(folder / name))
+        files.append(describe_file(folder / name))
         networks[role] = own_network(builder, name, spacing_mm=(spacings_mm or {}).get(builder))
     entry = WeightsEntry(
         id=description.id,
@@ -79,7 +78,7 @@ def write_model_folder(
         coarse=networks.get("coarse"),
         fine=networks.get("fine"),
     )
-    write_text_atomically(folder / "weights.json", entries_as_text([entry]))
+    save_entry(entry, folder)
     return entry
 
 
@@ -97,8 +96,3 @@ def own_network(builder: str, file: str, *, spacing_mm: float | None = None) -> 
         window_shape=None if coarse else (96, 96, 112),
         margin_mm=0.0 if coarse else 30.0,
     )
-
-
-def _file(path: Path) -> WeightsFile:
-    content = path.read_bytes()
-    return WeightsFile(path.name, len(content), hashlib.sha256(content).hexdigest())

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -87,11 +85,6 @@ def learning_rate(parameters: TrainingParameters, step: int) -> float:
     optimization = _optimization(parameters)
     factor = rate_factor(optimization.schedule, step, parameters.steps)
     return optimization.learning_rate * factor
-
-
-def parameters_record(parameters: TrainingParameters) -> dict[str, Any]:
-    """The parameters as plain values, for model cards."""
-    return asdict(parameters)
 
 
 def _optimization(parameters: TrainingParameters) -> Optimization:
