@@ -11,7 +11,12 @@ from torch import nn
 from FlareMRCore.errors import UsageError
 from FlareMRCore.networks.blocks import BlockStyle
 from FlareMRCore.networks.phtrans import PHTrans, PHTransPlan
-from FlareMRCore.networks.subvoxel_unet import flaremr_base, flaremr_coarse, flaremr_fine
+from FlareMRCore.networks.subvoxel_unet import (
+    flaremr_base,
+    flaremr_coarse,
+    flaremr_fine,
+    flaremr_wide,
+)
 from FlareMRCore.networks.unet import Branch, UNet, UNetPlan
 
 ORGAN_CLASSES = 14
@@ -263,6 +268,13 @@ _ENTRIES = (
         (1, 80, 96, 112),
         ORGAN_CLASSES,
         "FlareMR, organs at about 3 mm",
+    ),
+    NetworkEntry(
+        "flaremr-wide",
+        flaremr_wide,
+        (1, 80, 96, 112),
+        ORGAN_CLASSES,
+        "FlareMR, organs at about 3 mm, more channels",
     ),
     NetworkEntry(
         "li2024-coarse",

@@ -19,7 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 WIDTHS = (32, 64, 96, 128)
+WIDE_WIDTHS = (48, 96, 144, 192)
 GROUPS = 8
+NOISE = 0.05
+"""Relative noise on copied channels, without which copies would learn the same forever."""
 
 
 def flaremr_base() -> SubvoxelUNet:
@@ -35,6 +38,11 @@ def flaremr_coarse() -> SubvoxelUNet:
 def flaremr_fine() -> SubvoxelUNet:
     """Fine network: input and output at about 3 mm, trunk at twice that; region of interest."""
     return SubvoxelUNet(classes=14, subvoxels=2, widths=WIDTHS)
+
+
+def flaremr_wide() -> SubvoxelUNet:
+    """Wide fine network: as the fine network, with half as many channels again per level."""
+    return SubvoxelUNet(classes=14, subvoxels=2, widths=WIDE_WIDTHS)
 
 
 class ResidualBlock(nn.Module):
@@ -142,3 +150,35 @@ def inflate_subvoxels(base: dict[str, Tensor], subvoxels: int) -> dict[str, Tens
     state["head.weight"] = torch.repeat_interleave(base["head.weight"], count, dim=0)
     state["head.bias"] = torch.repeat_interleave(base["head.bias"], count, dim=0)
     return state
+
+
+def widen(narrow: dict[str, Tensor], wide: dict[str, Tensor]) -> dict[str, Tensor]:
+    """State for the network of state `wide` that computes nearly what the state `narrow` does.
+
+    The channels of each normalization group are repeated in turn until the group is full; what
+    reads a repeated channel shares its weight among the copies (Chen et al., Net2Net, ICLR 2016;
+    there the same exactly, here up to the statistics of unevenly filled groups and `NOISE`).
+    """
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, target in wide.items():
+        value = narrow[name]
+        copied = value.shape != target.shape
+        if value.shape[0] != target.shape[0]:
+            value = value[_repeated_channels(value.shape[0], target.shape[0])]
+        if value.ndim > 1 and value.shape[1] != target.shape[1]:
+            source = _repeated_channels(value.shape[1], target.shape[1])
+            share = 1 / torch.bincount(source, minlength=value.shape[1])
+            value = value[:, source] * share[source].reshape(1, -1, 1, 1, 1)
+        if copied and value.ndim > 1:
+            noise = torch.randn(value.shape, generator=generator)
+            value = value + NOISE * value.std() * noise
+        state[name] = value
+    return state
+
+
+def _repeated_channels(count: int, wanted: int) -> Tensor:
+    """Index of the source of each of `wanted` channels, (wanted,) int64."""
+    place = torch.arange(wanted)
+    group, within = place // (wanted // GROUPS), place % (wanted // GROUPS)
+    return group * (count // GROUPS) + within % (count // GROUPS)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from FlareMRCore.errors import WeightsError
-from FlareMRCore.networks.subvoxel_unet import inflate_subvoxels
+from FlareMRCore.networks.builders import build_network
+from FlareMRCore.networks.subvoxel_unet import inflate_subvoxels, widen
 from FlareMRCore.training.checkpoint import State, load_checkpoint
 
 SUBVOXELS = 2
 FOLDED = ("flaremr-coarse", "flaremr-fine")
 """Networks of one shape: the weights of either may start the other."""
+WIDE = "flaremr-wide"
 
 
 def initial_state(path: Path, builder: str) -> State:
@@ -26,9 +28,11 @@ def initial_state(path: Path, builder: str) -> State:
         return state
     if found == "flaremr-base" and builder in FOLDED:
         return inflate_subvoxels(state, SUBVOXELS)
+    if found in FOLDED and builder == WIDE:
+        return widen(state, build_network(WIDE).state_dict())
     raise WeightsError(
         f"{path} holds weights of '{found}', which cannot start '{builder}'.",
         code="weights.initial",
         hint=f"Give weights of '{builder}'; 'flaremr-base' may start 'flaremr-coarse', and that "
-        "one 'flaremr-fine'.",
+        "one 'flaremr-fine' and 'flaremr-wide'.",
     )

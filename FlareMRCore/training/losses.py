@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 SMOOTH = 1e-5
+FORBIDDEN = -1e4
+"""Added to the log probability of classes that a label does not allow."""
 
 
 def marginal_dice_ce(logits: Tensor, labels: Tensor, allowed: Tensor) -> Tensor:
@@ -24,40 +26,40 @@ def marginal_dice_ce(logits: Tensor, labels: Tensor, allowed: Tensor) -> Tensor:
         labels: (K, J, I) int64 label values, each a row of `allowed`.
         allowed: (V, C) bool, the classes that each label value allows.
     """
-    flat = logits.flatten(1)
-    values = labels.flatten()
-    log_probabilities = functional.log_softmax(flat, dim=0)
-    cross_entropy = _marginal_cross_entropy(log_probabilities, values, allowed)
-    dice = _soft_dice(log_probabilities.exp(), values, allowed)
+    indicator = (torch.arange(len(allowed)).to(labels)[:, None] == labels.flatten()).float()
+    with torch.autocast(logits.device.type, enabled=False):
+        log_probabilities = functional.log_softmax(logits.flatten(1).float(), dim=0)
+        cross_entropy = _marginal_cross_entropy(log_probabilities, indicator, allowed)
+        dice = _soft_dice(log_probabilities.exp(), indicator, allowed)
     return cross_entropy + (1 - dice)
 
 
-def _marginal_cross_entropy(log_probabilities: Tensor, values: Tensor, allowed: Tensor) -> Tensor:
-    """Mean of -log(sum of the allowed probabilities); singletons by a cheap gather."""
-    sizes = allowed.sum(1)
-    single = sizes[values] == 1
-    target = allowed.float().argmax(1)[values]
-    loss = -log_probabilities.gather(0, target[None])[0]
-    several = ~single
-    if bool(several.any()):
-        chosen = log_probabilities[:, several]
-        penalty = torch.where(allowed[values[several]].T, 0.0, -1e4)
-        loss = loss.masked_scatter(several, -torch.logsumexp(chosen + penalty, dim=0))
-    return loss.mean()
+def _marginal_cross_entropy(
+    log_probabilities: Tensor, indicator: Tensor, allowed: Tensor
+) -> Tensor:
+    """Mean of -log(sum of the allowed probabilities).
+
+    Args:
+        log_probabilities: (C, N).
+        indicator: (V, N), 1 where a voxel has a label value.
+        allowed: (V, C).
+    """
+    penalty = torch.where(allowed, 0.0, FORBIDDEN).T @ indicator
+    return -torch.logsumexp(log_probabilities + penalty, dim=0).mean()
 
 
-def _soft_dice(probabilities: Tensor, values: Tensor, allowed: Tensor) -> Tensor:
-    """Mean soft Dice of the organs that occur, over voxels whose target is certain for them."""
-    sizes = allowed.sum(1)
-    scores = []
-    for organ in range(1, allowed.shape[1]):
-        certain_values = (sizes == 1) | ~allowed[:, organ]
-        is_organ = ((sizes == 1) & allowed[:, organ])[values]
-        if not bool(is_organ.any()):
-            continue
-        p = probabilities[organ] * certain_values[values]
-        overlap = p[is_organ].sum()
-        scores.append((2 * overlap + SMOOTH) / (p.sum() + is_organ.sum() + SMOOTH))
-    if not scores:
+def _soft_dice(probabilities: Tensor, indicator: Tensor, allowed: Tensor) -> Tensor:
+    """Mean soft Dice of the organs that occur, over voxels whose target is certain for them.
+
+    Sums by label value, one product for all organs; arguments as in `_marginal_cross_entropy`.
+    """
+    is_organ = allowed & (allowed.sum(1, keepdim=True) == 1)
+    certain = is_organ | ~allowed
+    sums = indicator @ probabilities.T
+    volumes = indicator.sum(1) @ is_organ.float()
+    overlaps = (sums * is_organ).sum(0)
+    scores = (2 * overlaps + SMOOTH) / ((sums * certain).sum(0) + volumes + SMOOTH)
+    occurring = volumes[1:] > 0
+    if not bool(occurring.any()):
         return probabilities.new_ones(())
-    return torch.stack(scores).mean()
+    return scores[1:][occurring].mean()

@@ -16,7 +16,7 @@ COARSE_SPACING_MM = 4.3
 FINE_SPACING_MM = 3.3
 """Where our networks did best on the validation images (Testing/benchmarks/weights.md)."""
 
-ROLES = {"flaremr-coarse": "coarse", "flaremr-fine": "fine"}
+ROLES = {"flaremr-coarse": "coarse", "flaremr-fine": "fine", "flaremr-wide": "fine"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 Shape = tuple[int, int, int]
 
@@ -49,6 +50,7 @@ class TrainingParameters:
         clip_norm: largest gradient norm.
         seed: of the samples and of the initial weights.
         checkpoint_every: steps between checkpoints.
+        precision: of the network's arithmetic; bfloat16 where the processor computes in it.
         sampling: how samples are drawn.
     """
 
@@ -61,4 +63,5 @@ class TrainingParameters:
     clip_norm: float = 2.0
     seed: int = 0
     checkpoint_every: int = 100
+    precision: Literal["float32", "bfloat16"] = "float32"
     sampling: SamplingParameters = field(default_factory=SamplingParameters)

@@ -43,8 +43,8 @@ def draw_sample(
     shares = np.array(parameters.shape_shares)
     shape = parameters.shapes[int(rng.choice(len(shares), p=shares / shares.sum()))]
     grid = _source_grid(case, shape, parameters, rng)
-    labels = _pick(case.labels, grid)
-    image = _image(case, grid, parameters, rng)
+    labels, tissues = _pick((case.labels, case.tissues), grid)
+    image = _image(case, grid, tissues, parameters, rng)
     values = image.numpy()
     if values.min() == values.max():
         return draw_sample(cases, parameters, rng)
@@ -73,7 +73,11 @@ def _repeat_border(image: Tensor, labels: Tensor, rng: Generator) -> tuple[Tenso
 
 
 def _image(
-    case: PackedCase, grid: Tensor, parameters: SamplingParameters, rng: Generator
+    case: PackedCase,
+    grid: Tensor,
+    tissues: Tensor,
+    parameters: SamplingParameters,
+    rng: Generator,
 ) -> Tensor:
     source = case.image.astype(np.float32)
     low = float(source.min())
@@ -83,7 +87,6 @@ def _image(
     image = image + low
     if case.kind == "ct" and rng.random() < parameters.keep_ct:
         return image
-    tissues = _pick(case.tissues, grid)
     signal = random_appearance(tissues, image, rng, shares=parameters.contrast_shares)
     return corrupt(signal, parameters.spacing_mm, rng)
 
@@ -153,11 +156,12 @@ def _interpolate(array: NDArray[np.float32], grid: Tensor) -> Tensor:
     return functional.grid_sample(source, grid[None], mode="bilinear", align_corners=False)[0, 0]
 
 
-def _pick(array: NDArray[np.uint8], grid: Tensor) -> Tensor:
-    """Nearest values, int64; 0 outside."""
-    size = torch.tensor(array.shape).flip(0)
-    index = ((grid + 1) * size / 2 - 0.5).round().long()
+def _pick(arrays: tuple[NDArray[np.uint8], ...], grid: Tensor) -> tuple[Tensor, ...]:
+    """Nearest values of arrays of one shape, int64; 0 outside."""
+    size = torch.tensor(arrays[0].shape).flip(0)
+    index = ((grid + 1) * size / 2 - 0.5).round().int()
     inside = ((index >= 0) & (index < size)).all(-1)
-    index = index.clamp(min=torch.zeros(3, dtype=torch.long), max=size - 1)
-    values = torch.from_numpy(array)[index[..., 2], index[..., 1], index[..., 0]]
-    return torch.where(inside, values.long(), 0)
+    i, j, k = index.clamp(min=torch.zeros(3, dtype=torch.int32), max=(size - 1).int()).unbind(-1)
+    flat = (k * size[1] + j) * size[0] + i
+    values = (torch.from_numpy(array).flatten()[flat.long()] for array in arrays)
+    return tuple(torch.where(inside, value.long(), 0) for value in values)

@@ -61,7 +61,11 @@ def train_segmentation(
         task = _task(cases, parameters, processes, initial)
         averaging = Averaging("gentle", parameters.average_decay)
         common = TrainerParameters(
-            parameters.steps, parameters.seed, parameters.checkpoint_every, averaging=averaging
+            parameters.steps,
+            parameters.seed,
+            parameters.checkpoint_every,
+            precision=parameters.precision,
+            averaging=averaging,
         )
         state = train(task, common, folder, reporter=reporter, processes=processes)
         if processes.is_writer:

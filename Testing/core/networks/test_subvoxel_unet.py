@@ -5,9 +5,11 @@ from FlareMRCore.networks.subvoxel_unet import (
     flaremr_base,
     flaremr_coarse,
     flaremr_fine,
+    flaremr_wide,
     fold,
     inflate_subvoxels,
     unfold,
+    widen,
 )
 
 
@@ -37,9 +39,32 @@ def test_parameter_counts() -> None:
     assert sum(p.numel() for p in flaremr_base().parameters()) == 1_841_102
     assert sum(p.numel() for p in flaremr_coarse().parameters()) == 1_850_384
     assert sum(p.numel() for p in flaremr_fine().parameters()) == 1_850_384
+    assert sum(p.numel() for p in flaremr_wide().parameters()) == 4_154_080
 
 
 def test_backward_reaches_every_parameter() -> None:
     network = SubvoxelUNet(classes=3, subvoxels=2, widths=(8, 16))
     network(torch.randn(1, 1, 16, 16, 16)).square().mean().backward()
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in network.parameters())
+
+
+def test_the_wide_network_answers_nearly_as_the_narrow_one() -> None:
+    torch.manual_seed(0)
+    narrow = SubvoxelUNet(classes=3, subvoxels=2, widths=(16, 32)).eval()
+    wide = SubvoxelUNet(classes=3, subvoxels=2, widths=(24, 48)).eval()
+    x = torch.randn(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        expected = narrow(x)
+        fresh_error = (wide(x) - expected).square().mean()
+        wide.load_state_dict(widen(narrow.state_dict(), wide.state_dict()))
+        error = (wide(x) - expected).square().mean()
+    assert error < 0.1 * expected.var()
+    assert error < 0.1 * fresh_error
+
+
+def test_channels_are_copied_within_their_normalization_group() -> None:
+    narrow = SubvoxelUNet(classes=3, subvoxels=2, widths=(16, 16)).state_dict()
+    wide = SubvoxelUNet(classes=3, subvoxels=2, widths=(32, 32)).state_dict()
+    narrow["stem.bias"] = torch.arange(16.0)
+    groups = widen(narrow, wide)["stem.bias"].reshape(8, 4)
+    assert groups[:2].tolist() == [[0, 1, 0, 1], [2, 3, 2, 3]]
