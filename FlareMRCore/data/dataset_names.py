@@ -13,7 +13,8 @@ SEQUENCES = ("PRE", "A", "V", "DELAY", "IP", "OP", "T2", "DWI")
 
 _SPELLINGS = {
     "cpre": "PRE", "ca": "A", "cv": "V", "cdelay": "DELAY", "inphase": "IP", "outphase": "OP",
-    "oppphase": "OP", "t2wi": "T2", "dwi": "DWI",
+    "oppphase": "OP", "t2wi": "T2", "t2fs": "T2", "arterial": "A", "venous": "V", "t1pre": "PRE",
+    "t1in": "IP", "t1out": "OP",
 } | {name.lower(): name for name in SEQUENCES}  # fmt: skip
 _LLD = re.compile(r"MR(-?\d+)_(-?\d+)_(.+)", re.IGNORECASE)
 _CHANNEL = re.compile(r"(.+)_(\d{4})")

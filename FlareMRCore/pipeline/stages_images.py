@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from FlareMRCore.data.geometry import Triple
 from FlareMRCore.data.label_io import read_label_map, write_label_map
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.data.phantom import make_phantom, phantom_geometry
-from FlareMRCore.data.volume import LabelMap
+from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.data.volume_io import read_volume, write_volume
 from FlareMRCore.imaging.components import keep_largest_components
 from FlareMRCore.imaging.resampling import resample_labels_to, resample_to_spacing
@@ -26,11 +28,14 @@ class PhantomCohortParameters:
 
     Attributes:
         ct_cases: CT with labels, domain source, part default/train.
-        mr_cases: MR without labels, domain target, part default/train.
+        mr_cases: people in MR without labels, domain target, part default/train.
         test_cases: MR with labels, domain target, part default/test.
         sequences: MR sequences, taken in turn.
         spacing_mm: isotropic voxel size.
         first_seed: of the first person; the others follow.
+        sequences_each: sequences of each person in MR without labels; each is a case, and cases
+            of one person share the patient.
+        motion_mm: how far a person may move along each axis from one sequence to the next.
     """
 
     ct_cases: int = 8
@@ -41,6 +46,19 @@ class PhantomCohortParameters:
     )  # fmt: skip
     spacing_mm: float = 3.0
     first_seed: int = 1000
+    sequences_each: int = 1
+    motion_mm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Examination:
+    """One image of a person: how the person looks, lies and is used."""
+
+    seed: int
+    sequence: str
+    part: str
+    is_labeled: bool
+    shift_mm: Triple = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +79,48 @@ def phantom_cohort(
     inputs: StageInputs, parameters: PhantomCohortParameters, context: StageContext
 ) -> tuple[RecipeCase, ...]:
     """CT with labels, MR without and MR for the test, each a person of its own."""
-    plan = tuple(_people(parameters))
+    plan = tuple(_examinations(parameters))
     cases = []
-    for number, (sequence, part, is_labeled) in enumerate(plan):
+    for number, examination in enumerate(plan):
         context.reporter.advance("phantoms", number, len(plan))
-        seed = parameters.first_seed + number
-        cases.append(_phantom(seed, sequence, part, is_labeled, parameters, context))
+        cases.append(_phantom(examination, parameters.spacing_mm, context))
     return tuple(cases)
 
 
-def _people(parameters: PhantomCohortParameters) -> Iterator[tuple[str, str, bool]]:
-    """Sequence, part and whether there are labels, for each person."""
-    yield from (("ct", TRAIN, True),) * parameters.ct_cases
-    for number in range(parameters.mr_cases + parameters.test_cases):
-        sequence = parameters.sequences[number % len(parameters.sequences)]
-        is_test = number >= parameters.mr_cases
-        yield sequence, TEST if is_test else TRAIN, is_test
+def _examinations(parameters: PhantomCohortParameters) -> Iterator[_Examination]:
+    """CT, MR without labels and MR for the test, in this order."""
+    names = parameters.sequences
+    first_mr = parameters.first_seed + parameters.ct_cases
+    for seed in range(parameters.first_seed, first_mr):
+        yield _Examination(seed, "ct", TRAIN, is_labeled=True)
+    for number in range(parameters.mr_cases):
+        rng = np.random.default_rng(first_mr + number)
+        for place in range(parameters.sequences_each):
+            right, front, up = rng.uniform(-1, 1, 3) * parameters.motion_mm * (place > 0)
+            yield _Examination(
+                first_mr + number,
+                names[(number + place) % len(names)],
+                TRAIN,
+                is_labeled=False,
+                shift_mm=(float(right), float(front), float(up)),
+            )
+    for number in range(parameters.mr_cases, parameters.mr_cases + parameters.test_cases):
+        yield _Examination(first_mr + number, names[number % len(names)], TEST, is_labeled=True)
 
 
-def _phantom(
-    seed: int,
-    sequence: str,
-    part: str,
-    is_labeled: bool,  # noqa: FBT001
-    parameters: PhantomCohortParameters,
-    context: StageContext,
-) -> RecipeCase:
-    geometry = phantom_geometry(parameters.spacing_mm)
-    volume, label_map = make_phantom(seed, sequence, geometry=geometry)
+def _phantom(examination: _Examination, spacing_mm: float, context: StageContext) -> RecipeCase:
+    seed, sequence = examination.seed, examination.sequence
+    geometry = phantom_geometry(spacing_mm)
+    x, y, z = geometry.origin
+    right, front, up = examination.shift_mm
+    seen = replace(geometry, origin=(x - right, y - front, z - up))
+    volume, label_map = make_phantom(seed, sequence, geometry=seen)
     case_id = f"phantom-{seed}-{sequence}"
     folder = context.folder / case_id
     folder.mkdir()
-    write_volume(folder / f"{sequence}.nii.gz", volume)
+    write_volume(folder / f"{sequence}.nii.gz", Volume(volume.array, geometry))
     labels = None
-    if is_labeled:
+    if examination.is_labeled:
         write_label_map(folder / LABELS_NAME, label_map)
         labels = context.own_file(f"{case_id}/{LABELS_NAME}")
     return RecipeCase(
@@ -106,7 +132,7 @@ def _phantom(
         label_map=labels,
         label_source="phantom" if labels else None,
         annotated=tuple(label.id for label in organ_table()) if labels else (),
-        parts=(part,),
+        parts=(examination.part,),
     )
 
 

@@ -16,13 +16,13 @@ from FlareMRCore.data.dataset_names import (
 )
 
 SPELLINGS = {
-    "PRE": ("C-pre", "C-Pre", "PRE"),
-    "A": ("C+A", "C--A", "A"),
-    "V": ("C+V", "C--V"),
+    "PRE": ("C-pre", "C-Pre", "PRE", "t1_pre"),
+    "A": ("C+A", "C--A", "A", "arterial"),
+    "V": ("C+V", "C--V", "venous"),
     "DELAY": ("C+Delay", "C--Delay", "delay"),
-    "IP": ("InPhase", "In Phase", "IP"),
-    "OP": ("OutPhase", "Out Phase"),
-    "T2": ("T2WI", "T2"),
+    "IP": ("InPhase", "In Phase", "IP", "t1_in"),
+    "OP": ("OutPhase", "Out Phase", "t1_out"),
+    "T2": ("T2WI", "T2", "t2_fs"),
     "DWI": ("DWI",),
 }
 
