@@ -10,6 +10,7 @@ from torch import nn
 
 from FlareMRCore.errors import UsageError
 from FlareMRCore.networks.blocks import BlockStyle
+from FlareMRCore.networks.mini import MINI_NETWORKS
 from FlareMRCore.networks.phtrans import PHTrans, PHTransPlan
 from FlareMRCore.networks.subvoxel_unet import (
     flaremr_base,
@@ -347,6 +348,7 @@ _ENTRIES = (
         ORGAN_CLASSES + FOREGROUND_CLASSES,
         "Ye 2023, 2-D student, organ and tumor branch",
     ),
+    *(NetworkEntry(*row) for row in MINI_NETWORKS),
 )
 
 NETWORKS: Mapping[str, NetworkEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

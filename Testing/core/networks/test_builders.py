@@ -48,6 +48,25 @@ def test_the_student_has_about_the_size_that_the_paper_leaves_open() -> None:
         assert count_parameters(build_network("ye2023-student")) == 2_046_960
 
 
+MINI = {
+    "unet-mini": 351_516,
+    "unet-mini-foreground": 351_204,
+    "unet-mini-tumor": 351_204,
+    "unet-mini-2d": 133_160,
+    "resunet-mini": 650_660,
+    "resunet-mini-foreground": 650_348,
+    "resunet-mini-tumor": 650_348,
+    "phtrans-mini": 705_312,
+    "phtrans-mini-foreground": 701_112,
+}
+
+
+@pytest.mark.parametrize("name", MINI)
+def test_small_networks_have_the_size_that_they_state(name: str) -> None:
+    with torch.device("meta"):
+        assert count_parameters(build_network(name)) == MINI[name]
+
+
 @pytest.mark.parametrize("name", network_names())
 def test_logits_have_the_promised_shape(name: str) -> None:
     entry = NETWORKS[name]
