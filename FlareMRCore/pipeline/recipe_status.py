@@ -64,7 +64,7 @@ def recipe_status(
         DatasetError: a file outside of the store is missing.
     """
     digests = FileDigests(store.root / "digests.json")
-    surroundings = Surroundings(digests.of, options.data)
+    surroundings = Surroundings(digests.of, options.data, store.root)
     known = known_inputs(dataset, digests)
     nothing: Mapping[str, Any] = {"stages": {}}
     last = next(iter(past_runs(store, recipe)), nothing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from FlareMRCore.errors import DatasetError
@@ -72,12 +72,14 @@ def stage_tasks(
     tasks = []
     for group in groups:
         inputs = {slot: [case.digest for case in chosen] for slot, chosen in group.items()}
+        given = StageInputs(group, folders)
+        attached = stage.attached(given, surroundings) if stage.attached else {}
+        hashes = {name: file.sha256 for name, file in attached.items()}
         identity = artifact_identity(
-            spec.use, stage.version, spec.parameters, {**digests, **inputs}, external
+            spec.use, stage.version, spec.parameters, {**digests, **inputs}, {**external, **hashes}
         )
-        tasks.append(
-            Task(spec, stage, StageInputs(group, folders), artifact_key(identity), identity)
-        )
+        given = replace(given, attached=attached)
+        tasks.append(Task(spec, stage, given, artifact_key(identity), identity))
     return tuple(tasks)
 
 

@@ -151,7 +151,8 @@ def failure_fields(error: BaseException) -> dict[str, object]:
 
 
 def _run_stages(run: _Run, known: dict[str, StageOutcome], digests: FileDigests) -> RunResult:
-    surroundings = Surroundings(digests.of, run.options.data)
+    surroundings = Surroundings(digests.of, run.options.data, run.store.root)
+    digests.save()  # others look up the files of the dataset while this runs
     outcomes: dict[str, StageOutcome] = {}
     for spec in run.recipe.stages:
         stage = run.options.stages[spec.use]

@@ -35,10 +35,17 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class StageInputs:
-    """What a stage is given, by slot: cases, or the folders of artifacts of other kinds."""
+    """What a stage is given.
+
+    Attributes:
+        cases: by slot.
+        folders: of artifacts of other kinds, by slot.
+        attached: what `Stage.attached` found for these inputs, by name.
+    """
 
     cases: Mapping[str, tuple[RecipeCase, ...]] = field(default_factory=dict)
     folders: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    attached: Mapping[str, DataFile] = field(default_factory=dict)
 
     def case(self) -> RecipeCase:
         """The case of a stage that runs for each case."""
@@ -78,10 +85,11 @@ class StageContext:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What lies outside of the store: the data folder, and the hash of any file."""
+    """What lies outside of artifacts: the data folder, the store itself, the hash of any file."""
 
     digest: Callable[[Path], str]
     data: Path | None = None
+    store: Path | None = None
 
     def data_folder(self, purpose: str) -> Path:
         """The data folder.
@@ -130,6 +138,8 @@ class Stage:
         scope: a stage of scope ``"case"`` gets one case in its first slot and returns one.
         resumable: whether it keeps state in ``context.work``, so that only one process may run it.
         external: digests of what it reads from outside of the store.
+        attached: files that people added to its inputs, e.g. reviews; they never change, and
+            their hashes are part of the key.
         training: what it trains, for the sanity check.
     """
 
@@ -142,3 +152,4 @@ class Stage:
     resumable: bool = False
     external: Callable[[Any, Surroundings], Mapping[str, str]] | None = None
     training: Callable[[Any], TrainingPlan] | None = None
+    attached: Callable[[StageInputs, Surroundings], Mapping[str, DataFile]] | None = None
