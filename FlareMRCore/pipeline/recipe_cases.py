@@ -26,6 +26,8 @@ class RecipeCase:
     """One case; see `FlareMRCore.data.dataset.Case` for the meaning of most attributes.
 
     Attributes:
+        domain: ``"source"``, ``"target"``, or ``"synthetic"`` for a source case that was made to
+            look like the target: its labels are the source's and may be used.
         images: file of each sequence; the first one is the one that is segmented.
         label_map: labels on the grid of the first image, or None.
         parts: the parts of splits it belongs to, e.g. ``"default/train"``.
@@ -52,6 +54,11 @@ class RecipeCase:
         return next(iter(self.images.values()))
 
     @property
+    def sequence(self) -> str:
+        """Name of the first image."""
+        return next(iter(self.images))
+
+    @property
     def digest(self) -> str:
         """Of everything but the places of the files."""
         return digest_of(case_record(self))
@@ -62,16 +69,20 @@ class CaseFilter:
     """Which cases of its first input a stage takes; all conditions must hold.
 
     Attributes:
-        domain: ``"source"`` or ``"target"``; empty for both.
+        domain: ``"source"``, ``"target"`` or ``"synthetic"``; empty for all.
         modality: ``"CT"`` or ``"MR"``; empty for both.
         part: part of a split, e.g. ``"default/train"``; empty for all.
         labeled: only cases with (True) or without (False) a label map.
+        sequences: names of the first image; empty for all.
+        other_than: as `sequences`, for those that are left out.
     """
 
     domain: str = ""
     modality: str = ""
     part: str = ""
     labeled: bool | None = None
+    sequences: tuple[str, ...] = ()
+    other_than: tuple[str, ...] = ()
 
     def __call__(self, case: RecipeCase) -> bool:
         """Whether the stage takes `case`."""
@@ -80,6 +91,8 @@ class CaseFilter:
             and self.modality in ("", case.modality)
             and (not self.part or self.part in case.parts)
             and self.labeled in (None, case.label_map is not None)
+            and (not self.sequences or case.sequence in self.sequences)
+            and case.sequence not in self.other_than
         )
 
 

@@ -13,6 +13,7 @@ from FlareMRCore.pipeline.recipe_cases import DataFile, RecipeCase
 from FlareMRCore.progress import Reporter
 
 CASES, PACK, NETWORK, MODEL, SCORES = "cases", "pack", "network", "model", "scores"
+TRANSLATOR = "translator"
 """Kinds of what stages take and make."""
 CASE, DATASET = "case", "dataset"
 """Scopes: run once for each case, or once for all."""
