@@ -90,6 +90,15 @@ def organ_table() -> LabelTable:
     return LabelTable(tuple(_label(entry) for entry in _resource()["organs"]))
 
 
+def structure_table() -> LabelTable:
+    """All that label maps of a training may hold: the organs, 14 for tumors, 255 for ignored voxels.
+
+    255 marks voxels whose label is too doubtful to teach anything.
+    """
+    others = tuple(_label(entry) for entry in _resource()["others"])
+    return LabelTable((*organ_table(), *others))
+
+
 def remap_names() -> tuple[str, ...]:
     """Names of the foreign label conventions that `remap` understands."""
     return tuple(_resource()["remaps"])

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from FlareMRCore.data.geometry import Triple
-from FlareMRCore.data.label_io import read_label_map, write_label_map
+from FlareMRCore.data.label_io import write_label_map
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.data.phantom import make_phantom, phantom_geometry
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.data.volume_io import read_volume, write_volume
 from FlareMRCore.imaging.components import keep_largest_components
 from FlareMRCore.imaging.resampling import resample_labels_to, resample_to_spacing
+from FlareMRCore.pipeline.case_labels import LABELS_NAME, read_case_labels, with_labels
 from FlareMRCore.pipeline.recipe_cases import DataFile, RecipeCase
 from FlareMRCore.pipeline.stage import StageContext, StageInputs
 
-LABELS_NAME = "labels.nii.gz"
 TRAIN, TEST = "default/train", "default/test"
 
 
@@ -153,8 +153,8 @@ def resample(
     if case.label_map is None:
         return (changed,)
     geometry = read_volume(changed.image.path).geometry
-    labels = resample_labels_to(read_label_map(case.label_map.path), geometry)
-    return (_with_labels(changed, labels, context),)
+    labels = resample_labels_to(read_case_labels(case), geometry)
+    return (with_labels(changed, labels, context),)
 
 
 def keep_largest(
@@ -164,14 +164,9 @@ def keep_largest(
     case = inputs.case()
     if case.label_map is None:
         return (case,)
-    label_map = read_label_map(case.label_map.path)
+    label_map = read_case_labels(case)
     table = organ_table()
     chosen = table.subset(parameters.organs) if parameters.organs else table
     array = keep_largest_components(label_map.array, chosen.values)
     labels = LabelMap(array, label_map.geometry, label_map.labels)
-    return (_with_labels(case, labels, context),)
-
-
-def _with_labels(case: RecipeCase, label_map: LabelMap, context: StageContext) -> RecipeCase:
-    write_label_map(context.folder / LABELS_NAME, label_map)
-    return replace(case, label_map=context.own_file(LABELS_NAME))
+    return (with_labels(case, labels, context),)

@@ -15,10 +15,10 @@ from FlareMRCore.events import json_values
 from FlareMRCore.imaging.metrics import MODES, Mode
 from FlareMRCore.imaging.score_summary import summarize
 from FlareMRCore.pipeline.artifacts import NOTES
+from FlareMRCore.pipeline.case_labels import LABELS_NAME
 from FlareMRCore.pipeline.evaluation import Pair, evaluate, evaluation_csv
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import StageContext, StageInputs, Surroundings
-from FlareMRCore.pipeline.stages_images import LABELS_NAME
 from FlareMRCore.weights.store import WeightsStore
 
 SCORES_NAME = "scores.csv"

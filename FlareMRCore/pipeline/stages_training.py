@@ -16,6 +16,7 @@ from FlareMRCore.data.volume_io import read_volume
 from FlareMRCore.errors import DatasetError, RecipeError
 from FlareMRCore.events import json_values
 from FlareMRCore.pipeline.artifacts import NOTES, digest_of
+from FlareMRCore.pipeline.case_labels import require_allowed_labels
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import StageContext, StageInputs, Surroundings, TrainingPlan
 from FlareMRCore.training.pack_sources import PackGroup, build_pack, group_files, load_groups
@@ -23,8 +24,6 @@ from FlareMRCore.training.parameters import TrainingParameters
 
 WEIGHTS_NAME = "weights.pt"
 PARAMETERS_NAME = "training.json"
-OWN_LABELS = ("predicted", "corrected")
-"""Sources of labels that a target case may have without giving the target's truth away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,8 @@ def pack(
         )
     for number, case in enumerate(cases):
         context.reporter.advance("pack", number, len(cases))
-        _require_allowed(case, parameters)
+        if not parameters.target_labels:
+            require_allowed_labels(case)
         _pack_case(case, parameters, context)
     if groups:
         surroundings = Surroundings(lambda path: "", context.data)
@@ -167,17 +167,6 @@ def _group_list(name: str) -> Iterator[PackGroup]:
         raise RecipeError(f"There is no list of groups '{name}'.", code="recipe.groups")
     with as_file(resource) as path:
         yield from load_groups(path)
-
-
-def _require_allowed(case: RecipeCase, parameters: PackParameters) -> None:
-    if case.domain != "target" or parameters.target_labels or case.label_source in OWN_LABELS:
-        return
-    raise DatasetError(
-        f"Case '{case.case_id}' is of the target domain and has labels of source "
-        f"'{case.label_source}', which no training may see.",
-        code="recipe.target-labels",
-        hint="Leave it out with 'where', or set target_labels = true if this is no adaptation.",
-    )
 
 
 def _pack_case(case: RecipeCase, parameters: PackParameters, context: StageContext) -> None:

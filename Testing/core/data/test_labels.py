@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from FlareMRCore.data.labels import organ_table, remap, remap_names
+from FlareMRCore.data.dataset import EXTRA_STRUCTURES
+from FlareMRCore.data.labels import organ_table, remap, remap_names, structure_table
 from FlareMRCore.errors import UsageError
 
 FLARE = (
@@ -33,6 +34,13 @@ def test_ids_colors_and_codes_are_unique_and_in_range():
         assert (label.modifier_code is not None) == paired
         if label.modifier_code:
             assert label.modifier_code.meaning.lower() == label.id.split("_")[0]
+
+
+def test_trainings_know_tumors_and_ignored_voxels_too():
+    table = structure_table()
+    assert table.values == (*range(1, 14), 14, 255)
+    assert {name: table.by_id(name).value for name in EXTRA_STRUCTURES} == EXTRA_STRUCTURES
+    assert len({label.color for label in table}) == len(table)
 
 
 def test_names_are_found_in_any_spelling():
