@@ -31,6 +31,10 @@ from FlareMRCore.training.tissues import (
 )
 
 Table = NDArray[np.float32]
+OPPOSED_SHARE = 0.12
+"""Share of painted images in which fat is out of phase with water."""
+FAT_WATER_HU, FAT_WATER_WIDTH_HU = -45.0, 40.0
+SUBCUTANEOUS_FAT = 24
 
 
 def random_appearance(
@@ -43,12 +47,29 @@ def random_appearance(
         hounsfield: CT values; for label maps without CT the table's values plus texture.
         rng: source of all randomness.
         shares: probabilities of the families physics, random and curve.
+
+    Negative values are fat out of phase; `corrupt` takes the magnitude.
     """
     family = rng.choice(3, p=np.array(shares) / sum(shares))
     if family == 2:
         return curve_appearance(tissues, hounsfield, rng)
     table = physics_signals(rng) if family == 0 else random_signals(rng)
-    return _paint(tissues, hounsfield, table, rng)
+    image = _paint(tissues, hounsfield, table, rng)
+    if rng.random() < OPPOSED_SHARE:
+        image = image * _fat_phase(tissues, hounsfield)
+    return image
+
+
+def _fat_phase(tissues: Tensor, hounsfield: Tensor) -> Tensor:
+    """-1 in fat, 1 in water, between them where CT voxels hold both; (K, J, I).
+
+    Blurred afterwards, the signed image loses its signal along the borders of fat: the dark lines
+    of opposed-phase gradient echoes.
+    """
+    mixed = ((hounsfield - FAT_WATER_HU) / FAT_WATER_WIDTH_HU).clamp(-1, 1)
+    phase = torch.where(tissues >= AIR, mixed, torch.ones_like(mixed))
+    fat = (tissues == FAT) | (tissues == SUBCUTANEOUS_FAT)
+    return torch.where(fat, -1.0, phase)
 
 
 def physics_signals(rng: Generator) -> Table:

@@ -12,18 +12,25 @@ from FlareMRCore.training.contrast import smooth_noise
 
 
 def corrupt(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
-    """The image (K, J, I), not negative, as a scanner would have delivered it.
+    """The image (K, J, I) as a scanner would have delivered it, as magnitude.
 
     Args:
         image: signal without noise.
         spacing_mm: isotropic spacing of the image.
         rng: source of all randomness.
     """
-    image = image / image.amax().clamp(min=1e-6)
+    image = image / image.abs().amax().clamp(min=1e-6)
     if rng.random() < 0.9:
         image = blur(image, (float(rng.uniform(0.3, 0.8)),) * 3)
     if rng.random() < 0.6:
         image = thick_slices(image, spacing_mm, rng)
+    if rng.random() < 0.1:
+        image = _truncate_frequencies(image, rng)
+    image = image.abs()
+    if rng.random() < 0.15:
+        image = _coil_fall_off(image, rng)
+    if rng.random() < 0.04:
+        image = _wrap(image, rng)
     if rng.random() < 0.8:
         bias = smooth_noise(image.shape, rng, cells=int(rng.integers(2, 5))).to(image)
         image = image * torch.exp(bias * float(rng.uniform(0, 0.45)))
@@ -63,6 +70,37 @@ def blur(image: Tensor, sigma_vox: tuple[float, float, float]) -> Tensor:
         padded = functional.pad(result, pad, mode="replicate")
         result = functional.conv3d(padded, (kernel / kernel.sum()).reshape(shape))
     return result[0, 0]
+
+
+def _truncate_frequencies(image: Tensor, rng: Generator) -> Tensor:
+    """Gibbs ringing: the highest spatial frequencies of an axis were never measured."""
+    axis = int(rng.integers(0, 3))
+    spectrum = torch.fft.rfft(image, dim=axis)
+    kept = max(2, round(spectrum.shape[axis] * float(rng.uniform(0.5, 0.85))))
+    spectrum.narrow(axis, kept, spectrum.shape[axis] - kept).zero_()
+    result: Tensor = torch.fft.irfft(spectrum, n=image.shape[axis], dim=axis)
+    return result
+
+
+def _coil_fall_off(image: Tensor, rng: Generator) -> Tensor:
+    """Less signal far from a surface coil in front, behind or at one side."""
+    axis = int(rng.integers(1, 3))
+    depth = torch.linspace(0, float(rng.uniform(0.5, 2.2)), image.shape[axis]).to(image)
+    if rng.random() < 0.5:
+        depth = depth.flip(0)
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    return image * torch.exp(-depth).reshape(shape)
+
+
+def _wrap(image: Tensor, rng: Generator) -> Tensor:
+    """What lies beyond one end of the field of view is laid over the other end."""
+    axis = int(rng.integers(1, 3))
+    count = max(1, int(image.shape[axis] * rng.uniform(0.03, 0.15)))
+    wrapped = image.clone()
+    end = image.narrow(axis, image.shape[axis] - count, count)
+    wrapped.narrow(axis, 0, count).add_(end)
+    return wrapped
 
 
 def _rician(image: Tensor, sigma: float, rng: Generator) -> Tensor:

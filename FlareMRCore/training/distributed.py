@@ -54,7 +54,7 @@ def process_group(device: torch.device) -> Iterator[Processes]:
     """Join the processes that torchrun started; alone without its environment variables.
 
     On the CPU they talk through gloo, on CUDA through nccl, where each takes the card with its
-    local rank.
+    local rank. The block ends for all of them at once, so that what one wrote is there for all.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -66,6 +66,7 @@ def process_group(device: torch.device) -> Iterator[Processes]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(dist.get_rank(), count, device)
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 

@@ -23,6 +23,8 @@ class SamplingParameters:
         keep_ct: share of CT samples shown as they are.
         border_share: share of samples whose last voxels along each axis repeat the border, as
             they do where the engine fills an image up to the size that the network takes.
+        organ_share: share of samples centered near a voxel of an organ drawn at random, small
+            organs as often as large ones; the others lie anywhere in the organs' bounding box.
     """
 
     spacing_mm: float = 6.0
@@ -34,6 +36,7 @@ class SamplingParameters:
     contrast_shares: tuple[float, float, float] = (0.5, 0.25, 0.25)
     keep_ct: float = 0.05
     border_share: float = 0.0
+    organ_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from FlareMRCore.imaging.intensity import foreground_statistics, standardize
-from FlareMRCore.training.contrast import random_appearance
+from FlareMRCore.training.contrast import random_appearance, smooth_noise
 from FlareMRCore.training.corruption import blur, corrupt, thick_slices
-from FlareMRCore.training.pack import LABEL_VALUES, PackedCase
+from FlareMRCore.training.inner_structure import add_inner_structure
+from FlareMRCore.training.pack import CLASSES, LABEL_VALUES, PackedCase
 from FlareMRCore.training.parameters import SamplingParameters, Shape
 
 FILL_VOX = 16
 """One more than the engine ever fills an axis up with."""
+
+THINNING = 4
+"""Every fourth voxel along each axis is enough to find organs."""
+STRUCTURE_CELLS = 12
+"""Cells of the noise that says where organs have which inner structure."""
 
 IGNORED = LABEL_VALUES
 """Label value that allows every class: the row that `draw_sample` adds to those of the pack."""
@@ -88,6 +94,8 @@ def _image(
     if case.kind == "ct" and rng.random() < parameters.keep_ct:
         return image
     signal = random_appearance(tissues, image, rng, shares=parameters.contrast_shares)
+    noise = smooth_noise(tissues.shape, rng, cells=STRUCTURE_CELLS)
+    signal = add_inner_structure(signal, tissues, image, noise, parameters.spacing_mm, rng)
     return corrupt(signal, parameters.spacing_mm, rng)
 
 
@@ -112,7 +120,7 @@ def _source_grid(
     axes = [(torch.arange(n) - (n - 1) / 2) * parameters.spacing_mm for n in shape]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     matrix = torch.from_numpy(_random_matrix(parameters, rng).astype(np.float32))
-    center = torch.from_numpy(_center_vox(case, shape, parameters.spacing_mm, rng))
+    center = torch.from_numpy(_center_vox(case, shape, parameters, rng))
     elastic = rng.normal(0, 1, (1, 3, 5, 5, 5)) * rng.uniform(0, parameters.elastic_mm)
     offsets = functional.interpolate(
         torch.from_numpy(elastic.astype(np.float32)), size=shape, mode="trilinear"
@@ -137,18 +145,31 @@ def _random_matrix(parameters: SamplingParameters, rng: Generator) -> NDArray[np
 
 
 def _center_vox(
-    case: PackedCase, shape: Shape, spacing_mm: float, rng: Generator
+    case: PackedCase, shape: Shape, parameters: SamplingParameters, rng: Generator
 ) -> NDArray[np.float32]:
     """Index of the sample's center in the case: such that most samples stay inside the case."""
+    spacing_mm = parameters.spacing_mm
     size = np.array(case.labels.shape, dtype=np.float64)
     half = np.array(shape) * spacing_mm / case.spacing_mm / 2
-    organs = np.argwhere((case.labels[::4, ::4, ::4] > 0) & (case.labels[::4, ::4, ::4] < 14)) * 4.0
-    low, high = organs.min(0), organs.max(0)
-    wanted = rng.uniform(low - 4, high + 4)
+    wanted = _wanted_center_vox(case, half, parameters, rng)
     inside = np.clip(wanted, np.minimum(half, size / 2), np.maximum(size - half, size / 2))
     loose = rng.uniform(0, 1) if rng.random() < 0.3 else 0.0
     edge: NDArray[np.float64] = (1 - loose) * inside + loose * wanted
     return (edge - 0.5).astype(np.float32)
+
+
+def _wanted_center_vox(
+    case: PackedCase, half: NDArray[np.float64], parameters: SamplingParameters, rng: Generator
+) -> NDArray[np.float64]:
+    """Near a voxel of a random organ, or anywhere in the bounding box of all organs."""
+    thinned = case.labels[::THINNING, ::THINNING, ::THINNING]
+    is_organ = (thinned > 0) & (thinned < CLASSES)
+    if parameters.organ_share and rng.random() < parameters.organ_share:
+        organ = rng.choice(np.unique(thinned[is_organ]))
+        voxels = np.argwhere(thinned == organ) * float(THINNING)
+        return np.asarray(rng.choice(voxels) + rng.uniform(-0.6, 0.6, 3) * half)
+    voxels = np.argwhere(is_organ) * float(THINNING)
+    return np.asarray(rng.uniform(voxels.min(0) - THINNING, voxels.max(0) + THINNING))
 
 
 def _interpolate(array: NDArray[np.float32], grid: Tensor) -> Tensor:

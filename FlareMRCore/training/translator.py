@@ -58,6 +58,7 @@ def translate_volume(
     style_image: NDArray[np.float32] | None = None,
     window: Sequence[int] = (48, 160, 160),
     stride: Sequence[int] = (32, 32, 32),
+    style: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """The volume (K, J, I), values -1 to 1, as the other domain shows it; same grid.
 
@@ -68,22 +69,42 @@ def translate_volume(
         style_image: slice (J, I) of that domain whose style all slices take (DARNet).
         window: patch of 3-D translators.
         stride: from patch to patch.
+        style: code (8,) of `style_codes` in place of a style image.
 
     Raises:
-        UsageError: DARNet without a style image.
+        UsageError: DARNet without a style.
     """
     if translator.description.family == "darnet":
-        if style_image is None:
+        if style is None and style_image is not None:
+            (style,) = style_codes(translator, style_image[None], to)
+        if style is None:
             raise UsageError(
                 "DARNet needs an image whose style the result shall have.",
                 code="usage.style",
                 hint="Give a slice of the other domain, e.g. the middle one of a volume.",
             )
-        return _in_style(translator, array, style_image, to)
+        return _in_style(translator, array, style)
     network = translator.networks[f"to_{to}"]
     if translator.description.dimensions == 2:
         return translate_slices(array, network, device=translator.device)
     return translate_patches(array, network, window=window, stride=stride, device=translator.device)
+
+
+def style_codes(
+    translator: Translator, slices: NDArray[np.float32], domain: str = "target"
+) -> NDArray[np.float32]:
+    """Style (n, 8) of each of the slices (n, J, I), values -1 to 1, of a domain.
+
+    Raises:
+        UsageError: the translator has no styles.
+    """
+    network = _darnet(translator)
+    codes = []
+    with torch.inference_mode():
+        for one in torch.from_numpy(np.ascontiguousarray(slices))[:, None, None]:
+            x = _padded(one.to(translator.device), SMALLEST_IMAGE)
+            codes.append(network.style_of(x, domain).float().cpu())
+    return np.asarray(torch.cat(codes).numpy(), dtype=np.float32)
 
 
 def translate_slices(
@@ -140,20 +161,22 @@ def to_unit_range(array: NDArray[np.float32], limits: TranslationImageRange) -> 
 
 
 def _in_style(
-    translator: Translator, array: NDArray[np.float32], style_image: NDArray[np.float32], to: str
+    translator: Translator, array: NDArray[np.float32], style: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    network = translator.networks["translator"]
-    if not isinstance(network, DARNet):
-        raise UsageError("This translator has no styles.", code="usage.style")
-    example = torch.from_numpy(np.ascontiguousarray(style_image))[None, None]
-    with torch.inference_mode():
-        style = network.style_of(_padded(example.to(translator.device), SMALLEST_IMAGE), to)
+    network, code = _darnet(translator), torch.from_numpy(style)[None].to(translator.device)
 
     def apply(x: Tensor) -> Tensor:
-        drawn: Tensor = network(x, style.expand(len(x), -1))
+        drawn: Tensor = network(x, code.expand(len(x), -1))
         return drawn
 
     return translate_slices(array, apply, device=translator.device)
+
+
+def _darnet(translator: Translator) -> DARNet:
+    network = dict(translator.networks.items()).get("translator")
+    if not isinstance(network, DARNet):
+        raise UsageError("This translator has no styles.", code="usage.style")
+    return network
 
 
 def _padded(x: Tensor, smallest: int) -> Tensor:

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from FlareMRCore.training.contrast import physics_signals, random_appearance, random_signals
+from FlareMRCore.training.contrast import (
+    _fat_phase,
+    physics_signals,
+    random_appearance,
+    random_signals,
+)
 from FlareMRCore.training.corruption import blur, corrupt, thick_slices
+from FlareMRCore.training.inner_structure import add_inner_structure
 from FlareMRCore.training.parameters import SamplingParameters
-from FlareMRCore.training.sampling import IGNORED, draw_sample
+from FlareMRCore.training.sampling import IGNORED, _pick, _source_grid, draw_sample
 from FlareMRCore.training.tissues import FAT, TISSUES, tissue_map
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -84,7 +90,6 @@ def test_each_family_shows_the_organs(family: int) -> None:
         shares=(shares[0], shares[1], shares[2]),
     )
     assert image.shape == case.labels.shape
-    assert float(image.min()) >= 0
     liver, rest = image[case.labels == 1], image[case.tissues == 43]
     assert abs(float(liver.mean() - rest.mean())) > 0.01 * float(image.max())
 
@@ -142,3 +147,46 @@ def test_a_repeated_border_is_not_asked_for() -> None:
             assert torch.equal(sample.image[0, -1], sample.image[0, -2])
         assert not bool(ignored[12, 12, 11:13].any())
     assert found > 5
+
+
+def test_samples_near_organs_show_small_organs_more_often() -> None:
+    labels = np.zeros((60, 60, 60), dtype=np.uint8)
+    labels[8:52, 8:52, 8:52] = 1
+    labels[8:12, 8:12, 8:12] = 7
+    case = replace(tiny_case(0), labels=labels)
+    counts = []
+    for share in (0.0, 1.0):
+        parameters = replace(STILL, organ_share=share, shapes=((16, 16, 16),), shape_shares=(1.0,))
+        grids = [
+            _source_grid(case, (16, 16, 16), parameters, np.random.default_rng(seed))
+            for seed in range(30)
+        ]
+        counts.append(sum(bool((_pick((labels,), grid)[0] == 7).any()) for grid in grids))
+    assert counts[1] > counts[0] + 5
+
+
+def test_fat_out_of_phase_is_dark_where_it_meets_water() -> None:
+    tissues = torch.full((8, 8, 8), FAT)
+    tissues[:, :, 4:] = 3
+    signed = torch.ones(8, 8, 8) * _fat_phase(tissues, torch.zeros(8, 8, 8))
+    assert signed[0, 0, 0] == -1
+    assert signed[0, 0, 7] == 1
+    blurred = blur(signed, (0.0, 0.0, 0.8)).abs()
+    assert float(blurred[0, 0, 3:5].max()) < 0.5 * float(blurred[0, 0, 1])
+
+
+def test_inner_structure_stays_in_its_organs() -> None:
+    tissues = torch.full((20, 20, 20), 22)
+    tissues[4:16, 4:16, 4:16] = 2
+    tissues[:3, :3, :3] = 11
+    hounsfield = torch.full((20, 20, 20), -120.0)
+    noise = torch.randn(20, 20, 20, generator=torch.Generator().manual_seed(0))
+    seen = torch.zeros(20, 20, 20, dtype=torch.bool)
+    for seed in range(20):
+        image = torch.ones(20, 20, 20)
+        rng = np.random.default_rng(seed)
+        seen |= add_inner_structure(image, tissues, hounsfield, noise, 3.0, rng) != 1
+    assert not bool(seen[tissues == 22].any())
+    assert bool(seen[8:12, 8:12, 8:12].any())
+    assert not bool(seen[4, 4:16, 4:16].any())
+    assert bool(seen[:3, :3, :3].all())
