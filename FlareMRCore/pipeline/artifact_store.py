@@ -87,16 +87,20 @@ class ArtifactStore:
         Raises:
             UsageError: `exclusive`, and another process works there.
         """
-        folder = self.root / "work" / key
-        with try_lock(folder.with_suffix(".lock")) as free:
+        with try_lock(self.root / "work" / f"{key}.lock") as free:
             if exclusive and not free:
                 raise UsageError(
                     f"Another process is making artifact {key[:12]}.",
                     code="recipe.busy",
                     hint="Wait until it is done, then run this again.",
                 )
-            folder.mkdir(parents=True, exist_ok=True)
-            yield folder
+            yield self.work_folder(key)
+
+    def work_folder(self, key: str) -> Path:
+        """The folder for resumable state of `key`, made if needed; see `working`."""
+        folder = self.root / "work" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def is_running(self, key: str) -> bool:
         """True while some process is inside `working` for `key`."""

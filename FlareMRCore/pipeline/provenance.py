@@ -25,6 +25,7 @@ class Making:
         device: as asked for.
         threads: as asked for.
         duration_s: wall-clock seconds, of the last attempt if it was interrupted.
+        processes: how many worked together; only stages that train use more than one.
     """
 
     recipe: str
@@ -32,6 +33,7 @@ class Making:
     device: str
     threads: int | None
     duration_s: float
+    processes: int = 1
 
 
 def artifact_record(
@@ -55,6 +57,7 @@ def artifact_record(
         "stage_id": making.stage_id,
         "device": making.device,
         "threads": making.threads,
+        "processes": making.processes,
         "duration_s": round(making.duration_s, 3),
         "finished": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": software_versions(),

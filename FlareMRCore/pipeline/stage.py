@@ -13,7 +13,7 @@ from FlareMRCore.pipeline.recipe_cases import DataFile, RecipeCase
 from FlareMRCore.progress import Reporter
 
 CASES, PACK, NETWORK, MODEL, SCORES = "cases", "pack", "network", "model", "scores"
-TRANSLATOR = "translator"
+TRANSLATOR, STYLES = "translator", "styles"
 """Kinds of what stages take and make."""
 CASE, DATASET = "case", "dataset"
 """Scopes: run once for each case, or once for all."""
@@ -142,6 +142,7 @@ class Stage:
         attached: files that people added to its inputs, e.g. reviews; they never change, and
             their hashes are part of the key.
         training: what it trains, for the sanity check.
+        common: whether all processes of torchrun run it together; else one does it for all.
     """
 
     version: int
@@ -154,3 +155,4 @@ class Stage:
     external: Callable[[Any, Surroundings], Mapping[str, str]] | None = None
     training: Callable[[Any], TrainingPlan] | None = None
     attached: Callable[[StageInputs, Surroundings], Mapping[str, DataFile]] | None = None
+    common: bool = False
