@@ -19,14 +19,7 @@ def corrupt(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
         spacing_mm: isotropic spacing of the image.
         rng: source of all randomness.
     """
-    image = image / image.abs().amax().clamp(min=1e-6)
-    if rng.random() < 0.9:
-        image = blur(image, (float(rng.uniform(0.3, 0.8)),) * 3)
-    if rng.random() < 0.6:
-        image = thick_slices(image, spacing_mm, rng)
-    if rng.random() < 0.1:
-        image = _truncate_frequencies(image, rng)
-    image = image.abs()
+    image = _measured(image / image.abs().amax().clamp(min=1e-6), spacing_mm, rng).abs()
     if rng.random() < 0.15:
         image = _coil_fall_off(image, rng)
     if rng.random() < 0.04:
@@ -40,6 +33,17 @@ def corrupt(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
         image = _rician(image, float(rng.uniform(0, 0.06)), rng)
     if rng.random() < 0.4:
         image = image.clamp(min=0) ** float(np.exp(rng.normal(0, 0.25)))
+    return image
+
+
+def _measured(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
+    """The signed image at the resolution of the scan."""
+    if rng.random() < 0.9:
+        image = blur(image, (float(rng.uniform(0.3, 0.8)),) * 3)
+    if rng.random() < 0.6:
+        image = thick_slices(image, spacing_mm, rng)
+    if rng.random() < 0.1:
+        image = _truncate_frequencies(image, rng)
     return image
 
 
