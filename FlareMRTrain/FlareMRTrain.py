@@ -1,6 +1,14 @@
-"""Slicer module FlareMRTrain: tells how to train networks; the training runs outside Slicer."""
+"""Slicer module FlareMRTrain: adapts segmentation networks to MR without labels of MR.
+
+A shell: `FlareMRTrainLib` does the work, and is imported when the widget or the logic is made, so
+that Reload gets the new code and Slicer starts fast.
+"""
 
 # ruff: noqa: PT009 - Slicer's self tests are unittest test cases
+
+import importlib.util
+import sys
+from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
@@ -11,14 +19,15 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
-COMMANDS = (
-    "PythonSlicer -m FlareMRCore train pack GROUPS.toml --data IMAGES --spacing 3 -o PACK",
-    "PythonSlicer -m FlareMRCore train fit CONFIG.toml --pack PACK -o RUN",
-    "PythonSlicer -m FlareMRCore train export RUN/weights.pt --id ID --title TITLE -o MODEL",
-    "PythonSlicer -m FlareMRCore weights import MODEL",
-)
-"""Commands of the engine that exist; a test parses them."""
+# Installed, both lie beside this file; in the source tree they are elsewhere.
+for package, folder in (("FlareMRCore", "."), ("FlareMRSegLib", "FlareMRSeg")):
+    if importlib.util.find_spec(package) is None:
+        sys.path.append(str(Path(__file__).resolve().parents[1] / folder))
+
+PACKAGES = ("FlareMRTrainLib",)
+TABS = ("Dataset", "Recipe", "Run", "Look", "Review", "Result")
 
 
 class FlareMRTrain(ScriptedLoadableModule):
@@ -28,61 +37,135 @@ class FlareMRTrain(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("FlareMR Train")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        parent.dependencies = []
+        parent.dependencies = ["FlareMRSeg"]
         parent.contributors = ["The FlareMR contributors"]
         parent.helpText = _(
-            "Networks for FlareMR Seg are trained from CT, MR or label maps with the command line "
-            "of FlareMRCore. This module lists the commands; it does not start a training."
+            "Makes networks for MR of your own scanners out of labeled CT and MR without labels: "
+            "build a data set, choose a published recipe, watch it run, review its pseudo-labels, "
+            "and use the weights in FlareMR Abdominal Organs. A run is a process of its own: it "
+            "goes on when Slicer is closed, and is found again. Images never leave this computer."
         ) + (
             ' <a href="https://github.com/FlareMR/SlicerFlareMR#readme">'
             + _("Documentation")
             + "</a>"
         )
-        parent.acknowledgementText = _("FlareMR is research software, not a medical device.")
+        parent.acknowledgementText = _(
+            "FlareMR is research software, not a medical device. Each recipe names the publication "
+            "it follows."
+        )
 
 
-class FlareMRTrainWidget(ScriptedLoadableModuleWidget):
-    """Shows the commands and copies them."""
+class FlareMRTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Loads the panels, and gives them the parameter node."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.panels = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        from FlareMRTrainLib.TrainPanels import TrainPanels
+
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/FlareMRTrain.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
-        self.ui.trainLabel.text = _(
-            "Training takes hours to days and is done with the command line, not in Slicer: it "
-            "goes on when Slicer is closed, and runs on a computer with a GPU that needs no "
-            "Slicer. Weights trained there are used in FlareMR Seg after Import in its tab Weights."
-        )
-        self.ui.commandsTextEdit.plainText = FlareMRTrainLogic().commands()
-        self.ui.copyCommandsButton.connect("clicked()", self.copyCommands)
+        self.logic = FlareMRTrainLogic()
+        ui = self.ui
+        tabs = (ui.datasetTab, ui.recipeTab, ui.runTab, ui.lookTab, ui.reviewTab, ui.resultTab)
+        parts = {name: self._addPart(name, tab) for name, tab in zip(TABS, tabs, strict=True)}
+        self.panels = TrainPanels(parts, ui, self.logic.session)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
+        slicer.app.connect("aboutToQuit()", self.cleanup)
+        self.initializeParameterNode()
 
-    def copyCommands(self):
-        """Put the commands on the clipboard."""
-        slicer.app.clipboard().setText(FlareMRTrainLogic().commands())
+    def _addPart(self, name, tab):
+        """Widgets of the part that `tab` shows."""
+        part = slicer.util.loadUI(self.resourcePath(f"UI/FlareMRTrain{name}.ui"))
+        tab.layout().addWidget(part)
+        part.setMRMLScene(slicer.mrmlScene)
+        return slicer.util.childWidgetVariables(part)
+
+    def enter(self):
+        """The user came to this module."""
+        self.initializeParameterNode()
+        if self.panels is not None:  # an instance that Reload replaced may still be called
+            self.panels.enter()
+
+    def exit(self):
+        """The user went to another module."""
+        if self.panels is not None:
+            self.panels.exit()
+
+    def initializeParameterNode(self):
+        """Show the parameter node of the scene."""
+        if self.panels is not None:
+            self.panels.setParameterNode(self.logic.getParameterNode())
+
+    def onSceneStartClose(self, _caller, _event):
+        """What panels show of the scene is about to go; runs go on."""
+        self.panels.setParameterNode(None)
+
+    def onSceneChanged(self, _caller, _event):
+        """A scene was closed or loaded."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onReload(self):
+        """Forget the package, so that Reload imports it again."""
+        self.cleanup()
+        for name in list(sys.modules):
+            if name.partition(".")[0] in PACKAGES:
+                del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def cleanup(self):
+        """The module is reloaded or Slicer quits: only runs of recipes go on."""
+        self.removeObservers()
+        slicer.app.disconnect("aboutToQuit()", self.cleanup)
+        if self.panels is not None:
+            self.panels.close()
+            self.logic.close()
+            self.panels = None
 
 
 class FlareMRTrainLogic(ScriptedLoadableModuleLogic):
-    """Knows the commands."""
+    """The commands and runs, without widgets."""
 
-    def commands(self):
-        """The commands, one on each line."""
-        return "\n".join(COMMANDS)
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        from FlareMRSegLib.ChosenPython import launch
+        from FlareMRSegLib.JobRunner import JobRunner
+        from FlareMRTrainLib.TrainSession import TrainSession
+
+        self.session = TrainSession(JobRunner(launch))
+
+    def getParameterNode(self):
+        """The parameters, as saved with the scene."""
+        from FlareMRTrainLib.TrainParameterNode import FlareMRTrainParameterNode
+
+        return FlareMRTrainParameterNode(ScriptedLoadableModuleLogic.getParameterNode(self))
+
+    def close(self):
+        """End the commands; runs of recipes go on."""
+        self.session.close()
 
 
 class FlareMRTrainTest(ScriptedLoadableModuleTest):
-    """Runs in Slicer: Reload and Test, or ctest."""
+    """Runs in Slicer: Reload and Test, or ctest. The tests of the widgets are in Testing/slicer."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
         self.setUp()
-        self.test_commandsAreShownAndCopied()
+        self.test_tabsAreThere()
 
-    def test_commandsAreShownAndCopied(self):
-        """What is shown is what is copied."""
+    def test_tabsAreThere(self):
+        """Each tab has a panel."""
         widget = slicer.modules.flaremrtrain.widgetRepresentation().self()
-        widget.copyCommands()
-        self.assertEqual(slicer.app.clipboard().text(), widget.ui.commandsTextEdit.plainText)
-        self.assertIn("FlareMRCore train", widget.ui.commandsTextEdit.plainText)
+        self.assertEqual(tuple(widget.panels.panels), TABS)
+        self.assertEqual(widget.ui.trainTabs.count, len(TABS))

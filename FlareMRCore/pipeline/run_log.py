@@ -13,8 +13,10 @@ from typing import Any
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.recipe import Recipe
+from FlareMRCore.pipeline.stage import Stage
 
 RUN_NAME = "run.json"
+LOG_NAME = "log.txt"
 
 
 @dataclass(slots=True)
@@ -25,12 +27,34 @@ class RunLog:
     content: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, store: ArtifactStore, recipe: Recipe) -> RunLog:
-        """A new run of `recipe`, in a folder whose name sorts by time."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        folder = store.root / "runs" / f"{stamp}-{recipe.name}-{secrets.token_hex(2)}"
-        folder.mkdir(parents=True)
-        log = cls(folder, {**_identity(recipe), "started": stamp, "state": "running", "stages": {}})
+    def begin(
+        cls,
+        folder: Path,
+        recipe: Recipe,
+        stages: Mapping[str, Stage],
+        *,
+        words: Sequence[str] = (),
+    ) -> RunLog:
+        """A new run of `recipe`.
+
+        Args:
+            folder: of the run, from `new_run_folder`.
+            recipe: that is run.
+            stages: the table of stages.
+            words: arguments on the command line that run it again.
+        """
+        plan = [
+            {
+                "id": spec.id,
+                "use": spec.use,
+                "output": stages[spec.use].output,
+                "inputs": {slot: list(names) for slot, names in spec.inputs.items()},
+            }
+            for spec in recipe.stages
+        ]
+        content = {**_identity(recipe), "title": recipe.title, "words": list(words)}
+        content |= {"started": _stamp(), "state": "running", "plan": plan, "stages": {}}
+        log = cls(folder, content)
         log._write()
         return log
 
@@ -41,19 +65,25 @@ class RunLog:
 
     def end(self, state: str, **more: Any) -> None:
         """Note how the run ended."""
-        finished = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        self.content |= {"state": state, "finished": finished, **more}
+        self.content |= {"state": state, "finished": _stamp(), **more}
         self._write()
 
     def line(self, text: str) -> None:
         """Append a line to log.txt."""
         stamp = datetime.now().astimezone().isoformat(timespec="seconds")
-        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+        with (self.folder / LOG_NAME).open("a", encoding="utf-8") as file:
             file.write(f"{stamp} {text}\n")
 
     def _write(self) -> None:
         text = json.dumps(self.content, indent=1) + "\n"
         write_text_atomically(self.folder / RUN_NAME, text)
+
+
+def new_run_folder(store: ArtifactStore, recipe_name: str) -> Path:
+    """A new, empty folder for a run; names sort by time."""
+    folder = store.root / "runs" / f"{_stamp()}-{recipe_name}-{secrets.token_hex(2)}"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def past_runs(store: ArtifactStore, recipe: Recipe | None = None) -> list[Mapping[str, Any]]:
@@ -69,6 +99,10 @@ def past_runs(store: ArtifactStore, recipe: Recipe | None = None) -> list[Mappin
 def run_keys(run: Mapping[str, Any]) -> dict[str, list[str]]:
     """Keys that a run used, by stage."""
     return {stage_id: stage["keys"] for stage_id, stage in run["stages"].items()}
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
 
 def _identity(recipe: Recipe) -> dict[str, str]:

@@ -13,11 +13,13 @@ from FlareMRCore.events import error_fields
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.artifacts import Artifact
 from FlareMRCore.pipeline.file_digests import FileDigests
+from FlareMRCore.pipeline.process_team import Team
 from FlareMRCore.pipeline.provenance import Making, artifact_record
 from FlareMRCore.pipeline.recipe import DATASET_INPUT, Recipe, StageSpec
-from FlareMRCore.pipeline.recipe_cases import dataset_cases
+from FlareMRCore.pipeline.recipe_cases import RecipeCase, dataset_cases
 from FlareMRCore.pipeline.recipe_tasks import StageOutcome, Task, stage_outcome, stage_tasks
-from FlareMRCore.pipeline.run_log import RunLog
+from FlareMRCore.pipeline.run_log import RunLog, new_run_folder
+from FlareMRCore.pipeline.run_pulse import RunReporter, living
 from FlareMRCore.pipeline.stage import CASE, Stage, StageContext, Surroundings
 from FlareMRCore.pipeline.stages import STAGES
 from FlareMRCore.progress import Reporter
@@ -35,6 +37,8 @@ class RunOptions:
             i-th; stages that take all cases are left to part 1.
         until: id of the last stage to run; empty for all.
         stages: the table of stages.
+        folder: of the run, from `new_run_folder`; None for a new one.
+        words: arguments on the command line that run it again, for who looks at the run.
     """
 
     device: str = "auto"
@@ -43,6 +47,8 @@ class RunOptions:
     part: tuple[int, int] = (1, 1)
     until: str = ""
     stages: Mapping[str, Stage] = field(default_factory=lambda: STAGES)
+    folder: Path | None = None
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         number, count = self.part
@@ -119,8 +125,16 @@ def run_recipe(
     """
     options = options or RunOptions()
     _require_stage(recipe, options.until)
-    run = _Run(recipe, store, reporter, options, RunLog.begin(store, recipe))
-    digests = FileDigests(store.root / "digests.json")
+    folder = options.folder or new_run_folder(store, recipe.name)
+    with living(folder):  # before there is a record that says it runs
+        log = RunLog.begin(folder, recipe, options.stages, words=options.words)
+        run = _Run(recipe, store, RunReporter(reporter, folder), options, log)
+        return _run_logged(run, dataset)
+
+
+def _run_logged(run: _Run, dataset: Dataset | None) -> RunResult:
+    """Run all stages and note how that ended."""
+    digests = FileDigests(run.store.root / "digests.json")
     try:
         result = _run_stages(run, known_inputs(dataset, digests), digests)
     except Cancelled:
@@ -221,16 +235,26 @@ def _make(run: _Run, task: Task, work: Path, reporter: Reporter) -> Artifact:
         context = StageContext(
             folder, work, reporter, options.device, options.threads, options.data
         )
-        cases = task.stage.run(task.inputs, task.spec.parameters, context)
+        cases = _run_function(task, context)
         making = Making(
             run.recipe.label,
             task.spec.id,
             options.device,
             options.threads,
             time.perf_counter() - started,
+            Team.from_environment().count if task.stage.common else 1,
         )
         record = artifact_record(task.key, task.identity, folder, cases, making)
         return run.store.publish(task.key, folder, record)
+
+
+def _run_function(task: Task, context: StageContext) -> tuple[RecipeCase, ...]:
+    """Run the stage; together with the other processes of torchrun if it trains."""
+    team = Team.from_environment() if task.stage.common else Team()
+    team.begin(context.work)
+    cases = task.stage.run(task.inputs, task.spec.parameters, context)
+    team.wait_for_others(context.work, context.reporter)
+    return cases
 
 
 def _require_stage(recipe: Recipe, stage_id: str) -> None:

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import ast
 import re
-import shlex
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from FlareMRCore.cli import main as command_line
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = ("FlareMRSeg", "FlareMRTrain")
@@ -37,7 +33,7 @@ CUSTOM_WIDGETS = {
 BUNDLED = {*sys.stdlib_module_names, "slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK"}
 """Packages that every Slicer has; whatever else a file imports at its top breaks the module."""
 
-OURS = {"FlareMRCore", "FlareMRSegLib"}
+OURS = {"FlareMRCore", "FlareMRSegLib", "FlareMRTrainLib"}
 POPUPS = re.compile(r"QMessageBox|QFileDialog|QInputDialog|confirm\w+Display|(?<!Dialogs)\.exec_\(")
 POPUP_FILES = {"Dialogs.py"}
 CONNECTABLE = {  # class -> signals that may be connected to it
@@ -92,9 +88,16 @@ def properties(path: Path, name: str) -> Iterator[tuple[str, str]]:
             yield widget.attrib["name"], "".join(node.itertext()).strip()
 
 
-def parameters() -> set[str]:
-    """Fields of the parameter node."""
-    module = tree(REPOSITORY / "FlareMRSeg" / "FlareMRSegLib" / "ParameterNode.py")
+PARAMETER_NODES = {
+    "FlareMRSeg": "FlareMRSegLib/ParameterNode.py",
+    "FlareMRTrain": "FlareMRTrainLib/TrainParameterNode.py",
+}
+"""File of each module's parameter node."""
+
+
+def parameters(module_name: str) -> set[str]:
+    """Fields of the parameter node of a module."""
+    module = tree(REPOSITORY / module_name / PARAMETER_NODES[module_name])
     (node,) = (n for n in module.body if isinstance(n, ast.ClassDef))
     return {n.target.id for n in node.body if isinstance(n, ast.AnnAssign)}  # type: ignore[union-attr]
 
@@ -102,7 +105,8 @@ def parameters() -> set[str]:
 def test_there_is_something_to_check() -> None:
     assert len(UI_FILES) >= 5
     assert len(SCRIPTS) >= 10
-    assert len(parameters()) >= 10
+    assert len(parameters("FlareMRSeg")) >= 10
+    assert len(parameters("FlareMRTrain")) >= 5
 
 
 @pytest.mark.parametrize("path", UI_FILES, ids=identity)
@@ -134,7 +138,8 @@ def test_every_node_selector_gets_the_scene(path: Path) -> None:
 
 @pytest.mark.parametrize("path", UI_FILES, ids=identity)
 def test_parameter_names_are_fields_of_the_parameter_node(path: Path) -> None:
-    assert {text for _, text in properties(path, "SlicerParameterName")} - parameters() == set()
+    named = {text for _, text in properties(path, "SlicerParameterName")}
+    assert named - parameters(path.relative_to(REPOSITORY).parts[0]) == set()
 
 
 @pytest.mark.parametrize("path", UI_FILES, ids=identity)
@@ -267,22 +272,6 @@ def test_translated_texts_are_constants(path: Path) -> None:
         and not (len(node.args) == 1 and isinstance(node.args[0], ast.Constant))
     ]
     assert found == []
-
-
-def constant(path: Path, name: str) -> Any:
-    """Value of a constant at the top of a script."""
-    for node in tree(path).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-            return ast.literal_eval(node.value)
-    raise AssertionError(f"{path.name} has no constant {name}")
-
-
-@pytest.mark.parametrize("number", range(4))
-def test_commands_of_the_training_module_parse(number: int) -> None:
-    command = constant(REPOSITORY / "FlareMRTrain" / "FlareMRTrain.py", "COMMANDS")[number]
-    words = shlex.split(command.removeprefix("PythonSlicer -m FlareMRCore "))
-    parser = command_line._parser(command_line._modules(words))
-    assert parser.parse_args(words).verb == words[0]
 
 
 def test_requirements_are_those_that_the_installer_installs() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-if str(REPOSITORY / "FlareMRSeg") not in sys.path:
-    sys.path.insert(0, str(REPOSITORY / "FlareMRSeg"))
+for name in ("FlareMRSeg", "FlareMRTrain"):
+    if str(REPOSITORY / name) not in sys.path:
+        sys.path.insert(0, str(REPOSITORY / name))
 
 
 @pytest.fixture

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-LIB = Path(__file__).resolve().parents[2] / "FlareMRSeg" / "FlareMRSegLib"
+REPOSITORY = Path(__file__).resolve().parents[2]
+LIBS = (
+    REPOSITORY / "FlareMRSeg" / "FlareMRSegLib",
+    REPOSITORY / "FlareMRTrain" / "FlareMRTrainLib",
+)
 NETWORK = {"socket", "http", "urllib", "urllib3", "requests", "ftplib", "ssl", "asyncio"}
 BRIDGES = {"MrmlBridge.py", "MrmlGeometry.py", "SegmentationExport.py"}
 BUNDLED = {
@@ -19,6 +23,7 @@ BUNDLED = {
     "numpy",
     "FlareMRCore",
     "FlareMRSegLib",
+    "FlareMRTrainLib",
     "PyTorchUtils",
     "DICOMSegmentationPlugin",
     "SampleData",
@@ -26,7 +31,7 @@ BUNDLED = {
 
 
 def files() -> list[Path]:
-    return sorted(LIB.glob("*.py"))
+    return sorted(path for lib in LIBS for path in lib.glob("*.py"))
 
 
 def imports(path: Path) -> set[str]:

@@ -42,10 +42,11 @@ def suite(names: list[str]) -> unittest.TestSuite:
     import scene_cases
     import segment_cases
     import tab_cases
+    import train_cases
 
     cases = (
         *(segment_cases.Segment, results_cases.Results, batch_cases.Batch, tab_cases.Weights),
-        *(tab_cases.Setup, tab_cases.Train, scene_cases.Scene, scene_cases.Reload),
+        *(tab_cases.Setup, train_cases.Train, scene_cases.Scene, scene_cases.Reload),
     )
     loader = unittest.TestLoader()
     tests = [loader.loadTestsFromTestCase(case) for case in cases]

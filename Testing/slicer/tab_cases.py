@@ -1,4 +1,4 @@
-"""The tabs Weights and Setup, and the module FlareMRTrain."""
+"""The tabs Weights and Setup."""
 
 # ruff: noqa: PT009 - unittest, because Slicer brings no pytest
 
@@ -72,12 +72,3 @@ class Setup(unittest.TestCase):
         setup.ui.doctorButton.click()
         self.assertIn("[problems]", slicer.app.clipboard().text())
         screenshot("setup")
-
-
-class Train(unittest.TestCase):
-    """A user who opens FlareMRTrain."""
-
-    def test_commands_are_copied(self) -> None:
-        widget = slicer.modules.flaremrtrain.widgetRepresentation().self()
-        widget.ui.copyCommandsButton.click()
-        self.assertIn("FlareMRCore train", slicer.app.clipboard().text())

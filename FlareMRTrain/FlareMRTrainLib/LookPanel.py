@@ -1,0 +1,25 @@
+"""The tab Look: shows what a run makes: images, pseudo-labels, registrations, filter reports."""
+
+from typing import Any
+
+from FlareMRCore.pipeline.run_reading import RunReading
+from FlareMRTrainLib.TrainSession import TrainSession
+
+
+class LookPanel:
+    """Shows what a run makes: images, pseudo-labels, registrations, filter reports.
+
+    Args:
+        ui: widgets of FlareMRTrainLook.ui.
+        session: what the panels share.
+    """
+
+    def __init__(self, ui: Any, session: TrainSession) -> None:
+        self.ui = ui
+        self.session = session
+
+    def refresh(self, run: RunReading | None) -> None:
+        """Show `run`: the tab became visible, another run was chosen, or its files changed."""
+
+    def close(self) -> None:
+        """The module is reloaded, or the scene is closed: let go of nodes and observers."""

@@ -1,0 +1,180 @@
+"""Makes the panels and keeps the visible one up to date with the files of the run."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from FlareMRSegLib.Signal import Signal
+from FlareMRSegLib.Ticker import defaultTicker
+from FlareMRSegLib.Translation import tr as _
+
+from FlareMRCore.pipeline.run_reading import RunReading
+from FlareMRTrainLib.DatasetPanel import DatasetPanel
+from FlareMRTrainLib.LookPanel import LookPanel
+from FlareMRTrainLib.RecipePanel import RecipePanel
+from FlareMRTrainLib.ResultPanel import ResultPanel
+from FlareMRTrainLib.ReviewPanel import ReviewPanel
+from FlareMRTrainLib.RunPanel import RunPanel
+from FlareMRTrainLib.TrainParameterNode import FlareMRTrainParameterNode
+from FlareMRTrainLib.TrainSession import TrainSession
+
+PANELS = {
+    "Dataset": DatasetPanel,
+    "Recipe": RecipePanel,
+    "Run": RunPanel,
+    "Look": LookPanel,
+    "Review": ReviewPanel,
+    "Result": ResultPanel,
+}
+"""Panels by the name of their tab, in the order of the tabs."""
+
+LOOK_EVERY_S = 1.0
+"""How often the files of a run are looked at."""
+
+
+class TrainPanels:
+    """All panels of the module.
+
+    Signals: `refreshed` (run): the visible panel was shown this run.
+
+    Args:
+        parts: widgets of each .ui file by the name of its tab.
+        ui: widgets of FlareMRTrain.ui.
+        session: what the panels share; closed by whoever made it.
+        ticker: calls `poll` regularly; by default a Qt timer where there is Qt.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, Any], ui: Any, session: TrainSession, ticker: Any = None
+    ) -> None:
+        self.ui = ui
+        self.session = session
+        self.refreshed = Signal("run")
+        self.panels = {name: kind(parts[name], session) for name, kind in PANELS.items()}
+        self._ticker = ticker if ticker is not None else defaultTicker()
+        self._observer: int | None = None
+        self._runFolders: list[Path | None] = []
+        self._nextLook = 0.0
+        self._isShowing = False
+        ui.trainTabs.connect("currentChanged(int)", self._onTab)
+        ui.storePathEdit.connect("currentPathChanged(QString)", self._onStore)
+        ui.runComboBox.connect("activated(int)", self._onRun)
+        ui.refreshRunsButton.connect("clicked()", self.refresh)
+        session.stateText.connect(self._onText)
+        session.tabWanted.connect(self.openTab)
+
+    def setParameterNode(self, node: FlareMRTrainParameterNode | None) -> None:
+        """Show another parameter node, or none while there is no scene."""
+        import vtk
+
+        session = self.session
+        if session.parameterNode is not None and self._observer is not None:
+            session.parameterNode.RemoveObserver(self._observer)
+        session.parameterNode, self._observer = node, None
+        if node is not None:
+            modified = vtk.vtkCommand.ModifiedEvent
+            self._observer = node.AddObserver(modified, self._onModified)
+        self._onModified(None, None)
+
+    def enter(self) -> None:
+        """The user came to the module: follow the run from now on."""
+        self.refresh()
+        self._ticker.start(self.poll)
+
+    def exit(self) -> None:
+        """The user left the module; nobody looks at the run."""
+        self._ticker.stop()
+
+    def poll(self) -> None:
+        """Look at the files of the run now and then; a timer calls this in Slicer."""
+        if time.monotonic() >= self._nextLook:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show the run as its files are now."""
+        self._nextLook = time.monotonic() + LOOK_EVERY_S
+        self._showRuns()
+        run = self.session.run()
+        self.visiblePanel().refresh(run)
+        self.refreshed.emit(run)
+
+    def visiblePanel(self) -> Any:
+        """The panel of the tab that is open."""
+        return list(self.panels.values())[self.ui.trainTabs.currentIndex]
+
+    def openTab(self, name: str) -> None:
+        """Show the tab of this name."""
+        self.ui.trainTabs.setCurrentIndex(list(self.panels).index(name))
+
+    def close(self) -> None:
+        """Let go of everything; runs go on."""
+        self._ticker.stop()
+        self.setParameterNode(None)
+        for panel in self.panels.values():
+            panel.close()
+
+    def _showRuns(self) -> None:
+        """The store and its runs, above the tabs."""
+        self._isShowing = True
+        runs = self.session.runs()
+        folders = [None, *(run.folder for run in runs)]
+        combo = self.ui.runComboBox
+        titles = [_("Newest run"), *map(runTitle, runs)]
+        if folders != self._runFolders or titles != self._titles():
+            self._runFolders = folders
+            combo.clear()
+            for title in titles:
+                combo.addItem(title)
+        node = self.session.parameterNode
+        chosen = Path(node.runFolder) if node is not None and node.runFolder else None
+        combo.setCurrentIndex(folders.index(chosen) if chosen in folders else 0)
+        if Path(self.ui.storePathEdit.currentPath) != self.session.store():
+            self.ui.storePathEdit.currentPath = str(self.session.store())
+        self._isShowing = False
+
+    def _titles(self) -> list[str]:
+        combo = self.ui.runComboBox
+        return [combo.itemText(number) for number in range(combo.count)]
+
+    def _onModified(self, _caller: Any, _event: Any) -> None:
+        self.session.changed.emit()
+        self.refresh()
+
+    def _onTab(self, _index: int) -> None:
+        self.refresh()
+
+    def _onStore(self, path: str) -> None:
+        if path and not self._isShowing:
+            self.session.chooseStore(Path(path))
+
+    def _onRun(self, index: int) -> None:
+        if not self._isShowing:
+            self.session.chooseRun(self._runFolders[index])
+
+    def _onText(self, text: str) -> None:
+        self.ui.trainStateLabel.text = text
+
+
+def runTitle(run: RunReading) -> str:
+    """A run in one line of the list."""
+    day, clock = run.started[:8], run.started[9:15]
+    when = f"{day[:4]}-{day[4:6]}-{day[6:]} {clock[:2]}:{clock[2:4]}:{clock[4:]} UTC"
+    return f"{run.recipe} {run.preset}, {when}: {stateWord(run.state)}"
+
+
+def stateWord(state: str) -> str:
+    """What people read for the state of a run or a stage; the state itself if it has no word."""
+    words = {
+        "running": _("running"),
+        "done": _("done"),
+        "cached": _("done before"),
+        "incomplete": _("other parts are missing"),
+        "failed": _("failed"),
+        "cancelled": _("paused"),
+        "interrupted": _("interrupted"),
+        "stale": _("outdated"),
+        "missing": _("to do"),
+        "waiting": _("waiting"),
+    }
+    return words.get(state, state)
