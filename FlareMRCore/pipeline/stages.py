@@ -23,6 +23,10 @@ from FlareMRCore.pipeline.stages_images import (
     phantom_cohort,
     resample,
 )
+from FlareMRCore.pipeline.stages_label_values import LABEL_VALUE_STAGES
+from FlareMRCore.pipeline.stages_labels import LABEL_STAGES
+from FlareMRCore.pipeline.stages_pools import POOL_STAGES
+from FlareMRCore.pipeline.stages_registration import REGISTRATION_STAGES
 from FlareMRCore.pipeline.stages_results import (
     EvaluateParameters,
     SegmentParameters,
@@ -30,6 +34,7 @@ from FlareMRCore.pipeline.stages_results import (
     segment_case,
     weights_digests,
 )
+from FlareMRCore.pipeline.stages_review import REVIEW_STAGES
 from FlareMRCore.pipeline.stages_training import (
     ExportParameters,
     PackParameters,
@@ -39,6 +44,7 @@ from FlareMRCore.pipeline.stages_training import (
     train,
     training_plan,
 )
+from FlareMRCore.pipeline.stages_translation import TRANSLATION_STAGES
 from FlareMRCore.training.parameters import TrainingParameters
 
 _EACH_CASE = {"cases": Slot(CASES)}
@@ -85,4 +91,9 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             {"predictions": Slot(CASES), "references": Slot(CASES)},
         ),
     }
+    | TRANSLATION_STAGES
+    | REGISTRATION_STAGES
+    | LABEL_STAGES
+    | LABEL_VALUE_STAGES
+    | REVIEW_STAGES
 )

@@ -34,6 +34,7 @@ from FlareMRCore.pipeline.stages_images import (
     ResampleParameters,
 )
 from FlareMRCore.pipeline.stages_results import EvaluateParameters, SegmentParameters
+from FlareMRCore.pipeline.stages_review import REVIEW_NAME, ApplyReviewParameters
 from FlareMRCore.pipeline.stages_training import ExportParameters, PackParameters
 from FlareMRCore.progress import SilentReporter
 from FlareMRCore.training.parameters import SamplingParameters, TrainingParameters
@@ -72,6 +73,7 @@ SPECS = (
         _spec("segment", SegmentParameters(mode="fast"), cases="cohort", model="export-weights"),
         where=CaseFilter(part="default/test"),
     ),
+    _spec("apply-review", ApplyReviewParameters(), cases="segment"),
     _spec("evaluate", EvaluateParameters(), predictions="segment", references="cohort"),
 )
 RECIPE = Recipe("stages", "Stages", "All of them.", "paper", "paper", SPECS)
@@ -158,6 +160,11 @@ def _score_summary(artifact: Artifact) -> dict[str, float]:
     return {mode: float(content["cases"]) for mode, content in summary.items()}
 
 
+def _review_summary(artifact: Artifact) -> dict[str, float]:
+    applied = json.loads((artifact.folder / REVIEW_NAME).read_text(encoding="utf-8"))["applied"]
+    return {"cases": len(artifact.record["cases"]), "pseudo-labels": len(applied)}
+
+
 def _segment_summary(artifact: Artifact) -> dict[str, float]:
     # Two steps of training say nothing about organs; only the grid is worth comparing.
     return {"voxels": float(read_label_map(artifact.folder / "labels.nii.gz").array.size)}
@@ -171,6 +178,7 @@ SUMMARIES: Mapping[str, Callable[[Artifact], dict[str, float]]] = {
     "train": _training_summary,
     "export-weights": _model_summary,
     "segment": _segment_summary,
+    "apply-review": _review_summary,
     "evaluate": _score_summary,
 }
 
