@@ -47,9 +47,7 @@ def follow_recipe(
             return
 
 
-def _awaited(
-    task: Task, store: ArtifactStore, reporter: Reporter, options: RunOptions
-) -> Artifact:
+def _awaited(task: Task, store: ArtifactStore, reporter: Reporter, options: RunOptions) -> Artifact:
     """The artifact of the task, which the leader makes; alone or together with this process."""
     if store.find(task.key) is None and task.stage.common:
         work = store.work_folder(task.key)
