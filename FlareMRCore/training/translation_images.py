@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ Images = tuple[NDArray[np.float32], ...]
 def stored_images(volumes: Iterable[NDArray[np.float32]], file: Path, *, axes: int) -> Images:
     """The volumes (K, J, I), or with two `axes` their slices (J, I), as views of `file`.
 
-    The file is written once: where it is complete, `volumes` is not looked at.
+    The file is written once: where it is complete, `volumes` is not looked at. Processes that
+    train together may all write it, each to a file of its own first.
 
     Args:
         volumes: float32, made one after the other.
@@ -27,10 +29,12 @@ def stored_images(volumes: Iterable[NDArray[np.float32]], file: Path, *, axes: i
     listing = file.with_suffix(".json")
     if not listing.is_file():
         shapes = []
-        with file.open("wb") as stream:
+        own = file.with_suffix(f".{os.getpid()}")
+        with own.open("wb") as stream:
             for volume in volumes:
                 np.ascontiguousarray(volume, dtype=np.float32).tofile(stream)
                 shapes.append(volume.shape)
+        own.replace(file)
         write_text_atomically(listing, json.dumps(shapes))
     flat = np.memmap(file, dtype=np.float32, mode="r")
     found: list[NDArray[np.float32]] = []

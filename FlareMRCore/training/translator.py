@@ -55,10 +55,9 @@ def translate_volume(
     array: NDArray[np.float32],
     *,
     to: str = "target",
-    style_image: NDArray[np.float32] | None = None,
+    style: NDArray[np.float32] | None = None,
     window: Sequence[int] = (48, 160, 160),
     stride: Sequence[int] = (32, 32, 32),
-    style: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """The volume (K, J, I), values -1 to 1, as the other domain shows it; same grid.
 
@@ -66,23 +65,23 @@ def translate_volume(
         translator: see `load_translator`.
         array: volume to translate.
         to: domain, "target" or "source".
-        style_image: slice (J, I) of that domain whose style all slices take (DARNet).
+        style: what all slices take (DARNet): a code (8,) of `style_codes`, or a slice (J, I) of
+            that domain.
         window: patch of 3-D translators.
         stride: from patch to patch.
-        style: code (8,) of `style_codes` in place of a style image.
 
     Raises:
         UsageError: DARNet without a style.
     """
     if translator.description.family == "darnet":
-        if style is None and style_image is not None:
-            (style,) = style_codes(translator, style_image[None], to)
         if style is None:
             raise UsageError(
                 "DARNet needs an image whose style the result shall have.",
                 code="usage.style",
                 hint="Give a slice of the other domain, e.g. the middle one of a volume.",
             )
+        if style.ndim == 2:
+            (style,) = style_codes(translator, style[None], to)
         return _in_style(translator, array, style)
     network = translator.networks[f"to_{to}"]
     if translator.description.dimensions == 2:

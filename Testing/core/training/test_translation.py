@@ -87,7 +87,7 @@ def test_darnet_learns_to_draw_and_a_style_brings_its_gray_values(tmp_path: Path
     with pytest.raises(UsageError, match="style"):
         translate_volume(translator, volume)
     drawn = {
-        domain: translate_volume(translator, volume, to=domain, style_image=example)
+        domain: translate_volume(translator, volume, to=domain, style=example)
         for domain, example in (
             ("source", bright_on_dark(1, 2, 64)),
             ("target", dark_on_bright(4, 2, 64)),

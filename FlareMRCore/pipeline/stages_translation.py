@@ -1,0 +1,420 @@
+"""Stages that make CT look like MR: windows, edges, and translators between the two domains.
+
+Labels of target cases are never read here.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.binding import bind_table
+from FlareMRCore.data.geometry import Triple, nearest_axes
+from FlareMRCore.data.volume import Volume
+from FlareMRCore.data.volume_io import read_volume, write_volume
+from FlareMRCore.errors import DatasetError, RecipeError
+from FlareMRCore.events import json_values
+from FlareMRCore.imaging.orientation import reorient
+from FlareMRCore.imaging.resampling import resample_to, resample_to_spacing
+from FlareMRCore.imaging.sobel import edge_image
+from FlareMRCore.pipeline.artifacts import NOTES
+from FlareMRCore.pipeline.case_labels import read_case_labels
+from FlareMRCore.pipeline.recipe_cases import RecipeCase
+from FlareMRCore.pipeline.stage import (
+    CASE,
+    CASES,
+    STYLES,
+    TRANSLATOR,
+    Slot,
+    Stage,
+    StageContext,
+    StageInputs,
+)
+from FlareMRCore.training.translation_parameters import (
+    CT_RANGE,
+    MR_RANGE,
+    TranslationImageRange,
+    TranslationParameters,
+)
+
+if TYPE_CHECKING:
+    from FlareMRCore.training.translator import Translator
+
+PARAMETERS_NAME = "translator.json"
+STYLES_NAME = "styles.json"
+FAKE = "fake"
+"""Name of a translated image, in place of a sequence."""
+MIDDLE_SHARE = 2 / 3
+"""Of the slices of a volume whose styles are clustered. Source: Kaiseem/DAR-UNet."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowParameters:
+    """Which CT numbers are told apart; MR stays as it is."""
+
+    low_hu: float = -160.0
+    high_hu: float = 240.0
+
+
+@dataclass(frozen=True, slots=True)
+class SobelParameters:
+    """Nothing to choose: see `FlareMRCore.imaging.sobel.edge_image`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatorParameters:
+    """How a translator is trained.
+
+    Attributes:
+        spacing_mm: along (K, J, I) after reorienting; slices of 2-D translators are (J, I).
+        training: networks, losses and steps.
+        orientation: directions of the axes (K, J, I).
+        source_range: values of source images that become -1 and 1.
+        target_range: the same of target images.
+        label_margin_mm: of source cases only what lies this close to a labeled slice along K;
+            None for all.
+    """
+
+    spacing_mm: Triple
+    training: TranslationParameters
+    orientation: str = "SAR"
+    source_range: TranslationImageRange = CT_RANGE
+    target_range: TranslationImageRange = MR_RANGE
+    label_margin_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StyleParameters:
+    """Which styles there are to choose from.
+
+    Attributes:
+        clusters: centers of so many clusters of the styles of the middle two thirds of all
+            slices; 0 takes the style of the middle slice of each case.
+        seed: of the clustering.
+    """
+
+    clusters: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TranslateParameters:
+    """How cases are translated.
+
+    Attributes:
+        to: domain whose look they get.
+        styles_per_case: images made of each case, each in a style of its own (DARNet).
+        seed: of the choice of styles.
+        window_vox: patch of 3-D translators (K, J, I).
+        stride_vox: from patch to patch.
+        low: intensity that the translator's -1 is written as.
+        high: intensity of its 1.
+    """
+
+    to: Literal["target", "source"] = "target"
+    styles_per_case: int = 1
+    seed: int = 0
+    window_vox: tuple[int, int, int] = (48, 160, 160)
+    stride_vox: tuple[int, int, int] = (32, 32, 32)
+    low: float = 0.0
+    high: float = 1000.0
+
+
+def window(
+    inputs: StageInputs, parameters: WindowParameters, context: StageContext
+) -> tuple[RecipeCase, ...]:
+    """The case with CT cut to a window of intensities.
+
+    Source: Yao et al., DAR-UNet; the window of soft tissue is our choice where a paper has none.
+    """
+    case = inputs.case()
+    if case.modality != "CT":
+        return (case,)
+    low, high = np.float32(parameters.low_hu), np.float32(parameters.high_hu)
+    return (
+        _with_images(
+            case,
+            {name: _clipped(volume, low, high) for name, volume in _volumes(case)},
+            context,
+        ),
+    )
+
+
+def sobel(
+    inputs: StageInputs, parameters: SobelParameters, context: StageContext
+) -> tuple[RecipeCase, ...]:
+    """The case with the edges of its images, -1 to 1, in their place."""
+    case = inputs.case()
+    edges = {name: edge_image(volume, case.modality) for name, volume in _volumes(case)}
+    return (_with_images(case, edges, context),)
+
+
+def train_translator(
+    inputs: StageInputs, parameters: TranslatorParameters, context: StageContext
+) -> tuple[RecipeCase, ...]:
+    """translator.pt and the parameters; the curve is a note. Continues from ``context.work``."""
+    from FlareMRCore.training.segmentation import training_device
+    from FlareMRCore.training.translation import TRANSLATOR_NAME, train_translation
+    from FlareMRCore.training.translation_images import stored_images
+
+    axes = len(parameters.training.patch_shape)
+    images = {
+        domain: stored_images(
+            _working_arrays(inputs.cases[domain], domain, parameters, context),
+            context.work / f"{domain}.raw",
+            axes=axes,
+        )
+        for domain in ("source", "target")
+    }
+    path = train_translation(
+        images,
+        parameters.training,
+        context.work,
+        reporter=context.reporter,
+        device=training_device(context.device, threads=context.threads),
+    )
+    shutil.copyfile(path, context.folder / TRANSLATOR_NAME)
+    text = json.dumps(json_values(asdict(parameters)), indent=1) + "\n"
+    write_text_atomically(context.folder / PARAMETERS_NAME, text)
+    (context.folder / NOTES).mkdir()
+    shutil.copyfile(context.work / "curve.csv", context.folder / NOTES / "curve.csv")
+    return ()
+
+
+def collect_styles(
+    inputs: StageInputs, parameters: StyleParameters, context: StageContext
+) -> tuple[RecipeCase, ...]:
+    """styles.json: names and codes of styles that translated cases may take.
+
+    Source: Li et al., FLARE 2024 task 3 (middle slice of a random volume); Yao et al., DAR-UNet
+        (clusters).
+    """
+    from scipy.cluster.vq import kmeans2
+
+    from FlareMRCore.training.translator import style_codes
+
+    trained, translator = _translator(inputs, context)
+    codes, names = [], []
+    for number, case in enumerate(inputs.cases["cases"]):
+        context.reporter.advance("styles", number, len(inputs.cases["cases"]))
+        array = _working_array(case, "target", trained)
+        slices = _middle_slices(array, MIDDLE_SHARE if parameters.clusters else 0.0)
+        codes.append(style_codes(translator, slices, "target"))
+        names.append(case.case_id)
+    found = np.concatenate(codes)
+    if parameters.clusters:
+        found, _ = kmeans2(found, parameters.clusters, minit="++", rng=parameters.seed)
+        names = [f"cluster{n}" for n in range(parameters.clusters)]
+    content = {name: [round(float(v), 6) for v in c] for name, c in zip(names, found, strict=True)}
+    write_text_atomically(context.folder / STYLES_NAME, json.dumps(content, indent=1) + "\n")
+    return ()
+
+
+def translate_style(
+    inputs: StageInputs, parameters: TranslateParameters, context: StageContext
+) -> tuple[RecipeCase, ...]:
+    """The case as the other domain would show it, on its own grid, with the labels it had.
+
+    A source case becomes one of domain "synthetic"; a target case stays one, so that its manual
+    labels stay forbidden.
+    """
+    from FlareMRCore.training.translator import translate_volume
+
+    case = inputs.case()
+    trained, translator = _translator(inputs, context)
+    origin = "source" if parameters.to == "target" else "target"
+    working = _working_volume(case, trained)
+    array = _unit_array(working, origin, trained)
+    grid = read_volume(case.image.path).geometry
+    made = []
+    for name, style in _chosen_styles(case, inputs, parameters):
+        fake = translate_volume(
+            translator,
+            array,
+            to=parameters.to,
+            style=style,
+            window=parameters.window_vox,
+            stride=parameters.stride_vox,
+        )
+        values = parameters.low + (fake + 1) / 2 * (parameters.high - parameters.low)
+        volume = Volume(values.astype(np.float32), working.geometry)
+        write_volume(context.folder / name, resample_to(volume, grid, fill=parameters.low))
+        made.append(_fake_case(case, name, parameters, context))
+    return tuple(made)
+
+
+def _chosen_styles(
+    case: RecipeCase, inputs: StageInputs, parameters: TranslateParameters
+) -> Iterator[tuple[str, NDArray[np.float32] | None]]:
+    """File name and style code of each image to make; no code for a translator without styles."""
+    folder = inputs.folder("styles")
+    if folder is None:
+        yield f"{FAKE}.nii.gz", None
+        return
+    styles = json.loads((folder / STYLES_NAME).read_text(encoding="utf-8"))
+    count = parameters.styles_per_case
+    if count > len(styles):
+        raise RecipeError(
+            f"{count} styles per case are asked for, and there are {len(styles)}.",
+            code="recipe.styles",
+            hint="Raise 'clusters' of the stage that collects styles, or ask for fewer.",
+        )
+    # The choice depends on the case alone, not on how many come before it.
+    rng = np.random.default_rng([parameters.seed, *case.case_id.encode()])
+    chosen = rng.choice(len(styles), size=count, replace=False)
+    codes = list(styles.values())
+    for number, index in enumerate(chosen):
+        name = f"{FAKE}.nii.gz" if count == 1 else f"{FAKE}{number}.nii.gz"
+        yield name, np.asarray(codes[int(index)], dtype=np.float32)
+
+
+def _fake_case(
+    case: RecipeCase, name: str, parameters: TranslateParameters, context: StageContext
+) -> RecipeCase:
+    return replace(
+        case,
+        case_id=f"{case.case_id}-{name.removesuffix('.nii.gz')}",
+        domain="synthetic" if case.domain == "source" else case.domain,
+        modality="MR" if parameters.to == "target" else "CT",
+        images={FAKE: context.own_file(name)},
+    )
+
+
+def _translator(
+    inputs: StageInputs, context: StageContext
+) -> tuple[TranslatorParameters, Translator]:
+    from FlareMRCore.training.segmentation import training_device
+    from FlareMRCore.training.translation import TRANSLATOR_NAME
+    from FlareMRCore.training.translator import load_translator
+
+    (folder,) = inputs.folders["translator"]
+    content = json.loads((folder / PARAMETERS_NAME).read_text(encoding="utf-8"))
+    trained, problems = bind_table(content, TranslatorParameters)
+    if trained is None:
+        raise DatasetError(
+            f"{folder / PARAMETERS_NAME} cannot be understood: {'; '.join(problems)}.",
+            code="store.record",
+            hint="Remove that artifact from the store and run the recipe again.",
+        )
+    device = training_device(context.device, threads=context.threads)
+    return trained, load_translator(folder / TRANSLATOR_NAME, device)
+
+
+def _working_arrays(
+    cases: tuple[RecipeCase, ...],
+    domain: str,
+    parameters: TranslatorParameters,
+    context: StageContext,
+) -> Iterator[NDArray[np.float32]]:
+    for number, case in enumerate(cases):
+        context.reporter.advance(f"{domain} images", number, len(cases))
+        yield _working_array(case, domain, parameters)
+
+
+def _working_array(
+    case: RecipeCase, domain: str, parameters: TranslatorParameters
+) -> NDArray[np.float32]:
+    """The case's first image as the translator sees it; of source cases the labeled part."""
+    volume = _working_volume(case, parameters)
+    array = _unit_array(volume, domain, parameters)
+    if domain == "source" and parameters.label_margin_mm is not None and case.label_map:
+        array = array[_labeled_slices(case, volume, parameters.label_margin_mm)]
+    return array
+
+
+def _working_volume(case: RecipeCase, parameters: TranslatorParameters) -> Volume:
+    volume = reorient(read_volume(case.image.path), parameters.orientation)
+    return resample_to_spacing(volume, parameters.spacing_mm, antialias=True)
+
+
+def _unit_array(
+    volume: Volume, domain: str, parameters: TranslatorParameters
+) -> NDArray[np.float32]:
+    from FlareMRCore.training.translator import to_unit_range
+
+    limits = parameters.source_range if domain == "source" else parameters.target_range
+    return to_unit_range(volume.array, limits)
+
+
+def _labeled_slices(case: RecipeCase, volume: Volume, margin_mm: float) -> slice:
+    """Slices of `volume` along K within the margin of the labels; all if there are none."""
+    labels = read_case_labels(case)
+    voxels = np.argwhere(labels.array > 0)
+    if not len(voxels):
+        return slice(None)
+    order, _ = nearest_axes(volume.geometry.direction)
+    axis = order[0]
+    ends = labels.geometry.index_to_world(np.stack([voxels.min(0), voxels.max(0)]))
+    low_mm, high_mm = ends[:, axis].min() - margin_mm, ends[:, axis].max() + margin_mm
+    centers = np.zeros((volume.geometry.shape[0], 3))
+    centers[:, 0] = np.arange(len(centers))
+    places = volume.geometry.index_to_world(centers)[:, axis]
+    inside = np.flatnonzero((places >= low_mm) & (places <= high_mm))
+    return slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(None)
+
+
+def _middle_slices(array: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """The slice in the middle, or the middle `share` of all slices."""
+    count = max(1, round(len(array) * share))
+    first = (len(array) - count) // 2
+    return array[first : first + count]
+
+
+def _volumes(case: RecipeCase) -> Iterator[tuple[str, Volume]]:
+    return ((name, read_volume(file.path)) for name, file in case.images.items())
+
+
+def _clipped(volume: Volume, low: np.float32, high: np.float32) -> Volume:
+    return Volume(np.clip(volume.array, low, high), volume.geometry)
+
+
+def _with_images(
+    case: RecipeCase, volumes: Mapping[str, Volume], context: StageContext
+) -> RecipeCase:
+    for name, volume in volumes.items():
+        write_volume(context.folder / f"{name}.nii.gz", volume)
+    return replace(case, images={name: context.own_file(f"{name}.nii.gz") for name in volumes})
+
+
+TRANSLATION_STAGES: Mapping[str, Stage] = MappingProxyType(
+    {
+        "window": Stage(1, WindowParameters, window, CASES, {"cases": Slot(CASES)}, CASE),
+        "sobel": Stage(1, SobelParameters, sobel, CASES, {"cases": Slot(CASES)}, CASE),
+        "train-translator": Stage(
+            1,
+            TranslatorParameters,
+            train_translator,
+            TRANSLATOR,
+            {"source": Slot(CASES, many=True), "target": Slot(CASES, many=True)},
+            resumable=True,
+            common=True,
+        ),
+        "collect-styles": Stage(
+            1,
+            StyleParameters,
+            collect_styles,
+            STYLES,
+            {"cases": Slot(CASES, many=True), "translator": Slot(TRANSLATOR)},
+        ),
+        "translate-style": Stage(
+            1,
+            TranslateParameters,
+            translate_style,
+            CASES,
+            {
+                "cases": Slot(CASES),
+                "translator": Slot(TRANSLATOR),
+                "styles": Slot(STYLES, required=False),
+            },
+            CASE,
+        ),
+    }
+)
