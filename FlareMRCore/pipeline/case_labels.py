@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from FlareMRCore.data.label_io import read_label_map, write_label_map
 from FlareMRCore.data.labels import LabelTable, organ_table, structure_table
-from FlareMRCore.data.volume import LabelMap
-from FlareMRCore.errors import DatasetError
+from FlareMRCore.data.volume import LabelMap, Volume
+from FlareMRCore.errors import DatasetError, GeometryError
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import StageContext
 
@@ -97,6 +97,23 @@ def require_allowed_labels(case: RecipeCase) -> None:
         code="recipe.target-labels",
         hint="Leave it out with 'where', or set target_labels = true if this is no adaptation.",
     )
+
+
+def require_one_grid(case: RecipeCase, images: Sequence[Volume | LabelMap]) -> None:
+    """Refuse label maps and images that cannot be compared voxel by voxel.
+
+    Raises:
+        GeometryError: their grids differ by more than a tenth of a millimeter.
+    """
+    first = images[0].geometry
+    for image in images[1:]:
+        if not image.geometry.coincides(first, tolerance_mm=0.1):
+            raise GeometryError(
+                f"Case '{case.case_id}': grids of shapes {first.shape} and "
+                f"{image.geometry.shape} do not coincide.",
+                code="recipe.grid",
+                hint="Bring both to one grid first.",
+            )
 
 
 def by_case(cases: Iterable[RecipeCase]) -> dict[str, tuple[RecipeCase, ...]]:
