@@ -43,7 +43,7 @@ $(VENV)/.torch-installed: constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/.torch-installed
-	$(PIP_INSTALL) -e ".[test,preview,mrml]"
+	$(PIP_INSTALL) -e ".[test,preview,mrml,widgets]"
 	@touch $@
 
 setup: $(VENV)/.installed

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("slicer", reason="needs the package slicer-core")
-pytest.importorskip("PySide6", reason="needs PySide6, for a smoke test of the panels")
+pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6", exc_type=ImportError)
 from FlareMRCore.errors import InputError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.runner import RunOptions, run_recipe

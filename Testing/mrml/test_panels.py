@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="needs the package slicer-core")
-pytest.importorskip("PySide6", reason="needs PySide6, for a smoke test of the panels")
+pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6", exc_type=ImportError)
 import slicer
 import slicer.util
 from PySide6 import QtWidgets
@@ -50,7 +50,9 @@ class AnswersStandIn:
 def application() -> Iterator[QtWidgets.QApplication]:
     before = dict(sys.modules)
     stand_in_qt.install()
-    found = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["-platform", "offscreen"])
+    found = QtWidgets.QApplication.instance() or QtWidgets.QApplication(
+        ["tests", "-platform", "offscreen"]
+    )
     assert isinstance(found, QtWidgets.QApplication)
     yield found
     ours = [name for name in sys.modules if name.startswith("FlareMRSegLib")]

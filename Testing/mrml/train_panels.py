@@ -45,7 +45,9 @@ def train_application() -> Iterator[QtWidgets.QApplication]:
     """A Qt application with stand-ins for Slicer's modules; ours are forgotten afterwards."""
     before = dict(sys.modules)
     stand_in_qt.install()
-    found = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["-platform", "offscreen"])
+    found = QtWidgets.QApplication.instance() or QtWidgets.QApplication(
+        ["tests", "-platform", "offscreen"]
+    )
     assert isinstance(found, QtWidgets.QApplication)
     yield found
     ours = [name for name in sys.modules if name.startswith(("FlareMRSegLib", "FlareMRTrainLib"))]
