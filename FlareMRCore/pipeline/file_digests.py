@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +45,15 @@ class FileDigests:
             digest = sha256_of(path)
             self._known[name] = (state.st_size, state.st_mtime_ns, digest)
         return digest
+
+    def unchanged(self) -> Iterator[tuple[str, Path]]:
+        """Hash and path of each known file that is as it was when it was hashed."""
+        for name, (size, time_ns, digest) in self._known.items():
+            path = Path(name)
+            with suppress(OSError):
+                state = path.stat()
+                if (size, time_ns) == (state.st_size, state.st_mtime_ns):
+                    yield digest, path
 
     def save(self) -> None:
         """Write what is known; nothing is written if nothing is known."""

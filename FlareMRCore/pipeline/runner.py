@@ -244,7 +244,9 @@ def _make(run: _Run, task: Task, work: Path, reporter: Reporter) -> Artifact:
             time.perf_counter() - started,
             Team.from_environment().count if task.stage.common else 1,
         )
-        record = artifact_record(task.key, task.identity, folder, cases, making)
+        record = artifact_record(
+            task.key, task.identity, folder, cases, making, task.inputs.cases
+        )
         return run.store.publish(task.key, folder, record)
 
 
