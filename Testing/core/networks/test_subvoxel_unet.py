@@ -68,3 +68,19 @@ def test_channels_are_copied_within_their_normalization_group() -> None:
     narrow["stem.bias"] = torch.arange(16.0)
     groups = widen(narrow, wide)["stem.bias"].reshape(8, 4)
     assert groups[:2].tolist() == [[0, 1, 0, 1], [2, 3, 2, 3]]
+
+
+def test_gradients_over_two_slices_are_right_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    network = SubvoxelUNet(classes=3, subvoxels=1, widths=(32, 64))
+    x = torch.randn(1, 1, 4, 20, 28)
+    gradients = []
+    for enabled in (True, False):
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            logits = network(x)
+        logits.float().square().mean().backward()
+        gradient = network.get_parameter("encoder.1.conv2.weight").grad
+        assert gradient is not None
+        gradients.append(gradient.clone())
+    assert (gradients[0] - gradients[1]).norm() < 0.1 * gradients[1].norm()
