@@ -15,6 +15,7 @@ from FlareMRCore.pipeline.stage import (
     Slot,
     Stage,
 )
+from FlareMRCore.pipeline.stages_cases import CASE_STAGES
 from FlareMRCore.pipeline.stages_images import (
     KeepLargestParameters,
     PhantomCohortParameters,
@@ -90,10 +91,11 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             SCORES,
             {"predictions": Slot(CASES), "references": Slot(CASES)},
         ),
+        **POOL_STAGES,
+        **TRANSLATION_STAGES,
+        **REGISTRATION_STAGES,
+        **LABEL_STAGES,
+        **LABEL_VALUE_STAGES,
+        **REVIEW_STAGES,
     }
-    | TRANSLATION_STAGES
-    | REGISTRATION_STAGES
-    | LABEL_STAGES
-    | LABEL_VALUE_STAGES
-    | REVIEW_STAGES
 )

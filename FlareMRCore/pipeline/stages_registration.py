@@ -73,11 +73,6 @@ class PropagateParameters:
     options: RegistrationOptions = field(default_factory=RegistrationOptions)
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptLabelsParameters:
-    """Nothing to choose: cases belong together by their id."""
-
-
 def register(
     inputs: StageInputs, parameters: RegisterParameters, context: StageContext
 ) -> tuple[RecipeCase, ...]:
@@ -127,27 +122,6 @@ def propagate_labels(
     grid = read_volume(case.image.path).geometry
     labels = warp_labels(found.transform, read_case_labels(owner), grid)
     return (_owned(case, labels, owner, context),)
-
-
-def adopt_labels(
-    inputs: StageInputs, parameters: AdoptLabelsParameters, context: StageContext
-) -> tuple[RecipeCase, ...]:
-    """The case with the labels that another stage gave the case of the same id; else without.
-
-    So labels found in one form of an image, such as its edges, join another form of it.
-    """
-    case = inputs.case()
-    for other in inputs.cases["labels"]:
-        if other.case_id == case.case_id and other.label_map is not None:
-            return (
-                replace(
-                    case,
-                    label_map=other.label_map,
-                    label_source=other.label_source,
-                    annotated=other.annotated,
-                ),
-            )
-    return (without_labels(case),)
 
 
 def _partner(
@@ -253,8 +227,6 @@ def _owned(
     return with_labels(case, labels, context, source=source, annotated=owner.annotated)
 
 
-_WITH_LABELS = {"cases": Slot(CASES), "labels": Slot(CASES, many=True)}
-
 REGISTRATION_STAGES: Mapping[str, Stage] = MappingProxyType(
     {
         "register": Stage(
@@ -277,6 +249,5 @@ REGISTRATION_STAGES: Mapping[str, Stage] = MappingProxyType(
             {"cases": Slot(CASES), "labeled": Slot(CASES, many=True)},
             CASE,
         ),
-        "adopt-labels": Stage(1, AdoptLabelsParameters, adopt_labels, CASES, _WITH_LABELS, CASE),
     }
 )
