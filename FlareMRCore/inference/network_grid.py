@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from FlareMRCore.data.geometry import Box, FloatArray, Geometry, Shape, Triple
+from FlareMRCore.data.normalization import Normalization
 from FlareMRCore.data.volume import Volume
 from FlareMRCore.errors import WeightsError
-from FlareMRCore.imaging.intensity import IntensityStatistics, standardize
+from FlareMRCore.imaging.intensity import IntensityStatistics
+from FlareMRCore.imaging.normalization import normalize
 from FlareMRCore.imaging.resampling import AREA_FACTOR
 from FlareMRCore.weights.registry import NetworkSpec
 
@@ -59,8 +61,28 @@ def network_grid(spec: NetworkSpec, image: Geometry, box: Box) -> Geometry:
     return _grid(image, spec.spacing_mm, *_widened(ranges, spec.multiple_of))
 
 
-def network_input(image: Volume, grid: Geometry, statistics: IntensityStatistics) -> Tensor:
-    """The image on `grid`, standardized: (1, 1, K, J, I), float32 on the processor, a copy.
+def network_input(
+    image: Volume,
+    grid: Geometry,
+    statistics: IntensityStatistics,
+    normalization: Normalization | None = None,
+) -> Tensor:
+    """The image on `grid`, normalized: (1, 1, K, J, I), float32 on the processor, a copy.
+
+    Args:
+        image: axes along S, A, R.
+        grid: parallel to the image.
+        statistics: intensities of the image's foreground.
+        normalization: how; None for the foreground's.
+    """
+    how = normalization or Normalization()
+    return torch.from_numpy(normalize(resampled(image, grid), how, statistics=statistics))[
+        None, None
+    ]
+
+
+def resampled(image: Volume, grid: Geometry) -> NDArray[np.float32]:
+    """The image on `grid`.
 
     Axes are interpolated linearly, or averaged where they shrink more than twofold, so that thin
     structures do not fall between samples. Outside of the image its border is repeated.
@@ -68,7 +90,6 @@ def network_input(image: Volume, grid: Geometry, statistics: IntensityStatistics
     Args:
         image: axes along S, A, R.
         grid: parallel to the image.
-        statistics: intensities of the image's foreground.
     """
     array = image.array
     weights = []
@@ -79,7 +100,7 @@ def network_input(image: Volume, grid: Geometry, statistics: IntensityStatistics
     # The axis that shrinks most goes first: the others then have less to do.
     for axis in sorted(range(3), key=lambda n: grid.shape[n] / array.shape[n]):
         array = _along_axis(weights[axis], array, axis)
-    return torch.from_numpy(standardize(np.ascontiguousarray(array), statistics))[None, None]
+    return np.ascontiguousarray(array)
 
 
 def axis_mapping(source: Geometry, target: Geometry, axis: int) -> tuple[float, float]:

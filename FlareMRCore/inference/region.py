@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from FlareMRCore.data.geometry import Box, Geometry, Shape
+from FlareMRCore.data.geometry import Box, Geometry, Shape, Triple
 from FlareMRCore.data.labels import LabelTable
 from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.imaging.components import remove_small_components
@@ -47,7 +47,11 @@ def whole_region(shape: Shape, note: str, *, found: bool = True) -> Region:
 
 
 def find_region(
-    foreground: NDArray[np.bool_], coarse: Geometry, image: Geometry, *, margin_mm: float
+    foreground: NDArray[np.bool_],
+    coarse: Geometry,
+    image: Geometry,
+    *,
+    margin_mm: float | Triple,
 ) -> Region:
     """Box around the pieces of `foreground`, with a margin, in the voxels of `image`.
 
@@ -58,19 +62,20 @@ def find_region(
         foreground: mask (k, j, i) on the grid `coarse`.
         coarse: grid parallel to `image` that covers at least the image.
         image: grid of the image, with axes S, A, R.
-        margin_mm: what is added on each side.
+        margin_mm: what is added on each side; one number, or three for (K, J, I).
     """
     box = foreground_box(_substantial(foreground, coarse))
     if box is None:
         note = "The coarse network found nothing; the fine network looks at the whole image."
         return whole_region(image.shape, note, found=False)
+    margins = margin_mm if isinstance(margin_mm, tuple) else (margin_mm,) * 3
     ranges: list[tuple[int, int]] = []
     cut: list[str] = []
     for axis, (low_side, high_side) in enumerate(SIDES):
         first, ratio = axis_mapping(coarse, image, axis)
         low = first + (box.start[axis] - 0.5) * ratio + 0.5
         high = first + (box.stop[axis] - 0.5) * ratio + 0.5
-        length, margin = image.shape[axis], margin_mm / image.spacing_mm[axis]
+        length, margin = image.shape[axis], margins[axis] / image.spacing_mm[axis]
         at_low, at_high = low <= EDGE_VOX, high >= length - EDGE_VOX
         ranges.append(
             (

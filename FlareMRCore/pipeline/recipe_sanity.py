@@ -20,7 +20,7 @@ class NetworkCheck:
     Attributes:
         stage_id: of the recipe.
         builder: name of the network.
-        shape: largest patch (K, J, I).
+        shape: largest patch (K, J, I), or (J, I) of a 2-D network.
         parameters: learned values.
         gmacs: billions of multiply-accumulates of one evaluation of that patch.
         memory_mb: of one training step, estimated.
@@ -30,7 +30,7 @@ class NetworkCheck:
 
     stage_id: str
     builder: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     parameters: int
     gmacs: float
     memory_mb: float
@@ -65,7 +65,7 @@ def check_networks(
         reporter.advance("check", number, len(plans))
         cost = training_cost(plan.builder, plan.shape)
         seconds = step_seconds(plan.builder, plan.shape, device=device) if probe else None
-        hours = None if seconds is None else seconds * plan.steps / HOUR_S
+        hours = None if seconds is None else seconds * plan.batch * plan.steps / HOUR_S
         checks.append(
             NetworkCheck(
                 stage_id,

@@ -113,13 +113,15 @@ class TrainingPlan:
 
     Attributes:
         builder: name of the network.
-        shape: largest patch (K, J, I).
+        shape: largest patch (K, J, I), or (J, I) of a 2-D network.
         steps: optimizer steps.
+        batch: patches of each step.
     """
 
     builder: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     steps: int
+    batch: int = 1
 
 
 StageFunction = Callable[[StageInputs, Any, StageContext], tuple[RecipeCase, ...]]

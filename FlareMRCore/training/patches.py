@@ -27,6 +27,7 @@ class TrainingCase:
         labels: uint8 (branches, K, J, I), 255 is ignored; None for an unlabeled case.
         known: bool (classes,), the classes that are annotated; None: all.
         places: voxels by class, see `class_places`.
+        fill: what lies outside of the image; None for its minimum.
     """
 
     case_id: str
@@ -34,6 +35,7 @@ class TrainingCase:
     labels: NDArray[np.uint8] | None = None
     known: NDArray[np.bool_] | None = None
     places: Mapping[int, NDArray[np.int32]] = field(default_factory=dict)
+    fill: float | None = None
 
 
 def training_case(

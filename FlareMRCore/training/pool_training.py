@@ -108,10 +108,14 @@ def _item(
         item.number, count, parameters.foreground_share, rng
     )
     shape = parameters.patch_shape
-    start = patch_start(case, shape, rng, foreground=foreground)
-    image = take_patch(case.image, start, shape, fill=float(case.image.min()))
+    # A 2-D network sees a slice of a volume: a patch of one voxel along K.
+    seen = (1,) * (case.image.ndim - len(shape)) + shape
+    start = patch_start(case, seen, rng, foreground=foreground)
+    fill = float(case.image.min()) if case.fill is None else case.fill
+    image = take_patch(case.image, start, seen, fill=fill).reshape(shape).astype(np.float32)
     if is_labeled and case.labels is not None:
-        labels = take_patch(case.labels, start, shape, fill=0)
+        labels = take_patch(case.labels, start, seen, fill=0)
+        labels = labels.reshape(len(labels), *shape)
     else:
         branches = max(1, len(parameters.branch_classes))
         labels = np.full((branches, *shape), IGNORE, dtype=np.uint8)

@@ -71,6 +71,18 @@ class Fields:
         )
         return None if value is None else (float(value[0]), float(value[1]), float(value[2]))
 
+    def margin(self, key: str) -> float | Triple:
+        """One number that is not negative or three (K, J, I); 0 if there is no such key."""
+        value = self._take(
+            key,
+            lambda found: _is_number(found, 0.0) or _is_three(found, lambda n: _is_number(n, 0.0)),
+            "a number of at least 0, or three",
+            0.0,
+        )
+        if isinstance(value, list):
+            return float(value[0]), float(value[1]), float(value[2])
+        return float(value or 0.0)
+
     def shape(self, key: str) -> Shape | None:
         """Three positive whole numbers (K, J, I), or None for null or no such key."""
         value = self._take(
@@ -95,8 +107,10 @@ class Fields:
         return tuple(value or ())
 
     def mapping(self, key: str) -> Mapping[str, Any]:
-        """The object at `key`, unchecked inside; empty if there is no such key."""
-        value = self._take(key, lambda found: isinstance(found, dict), "an object", {})
+        """The object at `key`, unchecked inside; empty for null or no such key."""
+        value = self._take(
+            key, lambda found: found is None or isinstance(found, dict), "an object or null", {}
+        )
         return dict(value or {})
 
     def objects(self, key: str) -> tuple[Fields, ...]:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from FlareMRCore.data.binding import bind_table
 from FlareMRCore.data.geometry import Shape, Triple
+from FlareMRCore.data.normalization import Normalization
 from FlareMRCore.errors import WeightsError
 from FlareMRCore.weights.fields import Fields
 
@@ -54,7 +56,13 @@ class NetworkSpec:
         organs: True for one channel per organ and background, False for body part or not.
         views: views for test-time augmentation it was trained for, besides ``"identity"``.
         window_shape: size (K, J, I) of sliding windows; None to run on the whole input.
-        margin_mm: what the region of interest is widened by on each side.
+        margin_mm: what the region of interest is widened by on each side; one number, or three
+            for (K, J, I).
+        tumor: the last two channels are background and tumor, after those of the organs if any.
+        labels_first: labels are decided on the network's grid and then resampled by nearest
+            neighbor; False interpolates logits first.
+        normalization: how intensities are scaled.
+        ct_normalization: the same for CT; None if there is no difference.
     """
 
     builder: str
@@ -65,7 +73,11 @@ class NetworkSpec:
     organs: bool
     views: tuple[str, ...] = ()
     window_shape: Shape | None = None
-    margin_mm: float = 0.0
+    margin_mm: float | Triple = 0.0
+    tumor: bool = False
+    labels_first: bool = False
+    normalization: Normalization = field(default_factory=Normalization)
+    ct_normalization: Normalization | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,8 @@ class WeightsEntry:
 
     Attributes:
         id: stable lower-case identifier, e.g. ``"flaremr"``.
+        tumor: network that looks for tumors where the fine one looks for organs, if any.
+        modalities: of the images they were made for, ``"MR"`` or ``"CT"``.
         open_license: True if the weights may be used for any purpose.
         provenance: what they were trained on and how, for people to read.
         scores: what was measured, for people to read.
@@ -93,6 +107,8 @@ class WeightsEntry:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
     default: bool = False
+    tumor: NetworkSpec | None = None
+    modalities: tuple[str, ...] = ("MR",)
 
     @property
     def size(self) -> int:
@@ -228,6 +244,8 @@ def _entry(fields: Fields) -> WeightsEntry:
         provenance=fields.mapping("provenance"),
         scores=fields.mapping("scores"),
         default=fields.flag("default", default=False),
+        tumor=_network(fields.nested("tumor"), names),
+        modalities=fields.texts("modalities", pattern="MR|CT", expected="'MR' or 'CT'") or ("MR",),
     )
     if entry.coarse is None and entry.fine is None:
         fields.note("at least one of coarse and fine is needed")
@@ -262,7 +280,11 @@ def _network(fields: Fields | None, names: list[str]) -> NetworkSpec | None:
         organs=fields.flag("organs"),
         views=fields.texts("views", pattern=_VIEW, expected="views such as 'flip-K'"),
         window_shape=fields.shape("window_shape"),
-        margin_mm=fields.number("margin_mm", minimum=0.0, default=0.0),
+        margin_mm=fields.margin("margin_mm"),
+        tumor=fields.flag("tumor", default=False),
+        labels_first=fields.flag("labels_first", default=False),
+        normalization=_normalization(fields, "normalization") or Normalization(),
+        ct_normalization=_normalization(fields, "ct_normalization"),
     )
     if spec.file and spec.file not in names:
         fields.note(f"file: '{spec.file}' is none of the entry's files ({', '.join(names)})")
@@ -270,6 +292,16 @@ def _network(fields: Fields | None, names: list[str]) -> NetworkSpec | None:
         fields.note("at least one of spacing_mm and fixed_shape is needed")
     fields.finish()
     return spec
+
+
+def _normalization(fields: Fields, key: str) -> Normalization | None:
+    content = fields.mapping(key)
+    if not content:
+        return None
+    value, mistakes = bind_table(content, Normalization, prefix=f"{key}.")
+    for mistake in mistakes:
+        fields.note(mistake)
+    return value
 
 
 def _note_repeated(fields: Fields, what: str, values: list[str]) -> None:
