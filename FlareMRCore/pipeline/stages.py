@@ -92,6 +92,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             {"predictions": Slot(CASES), "references": Slot(CASES)},
         ),
         **POOL_STAGES,
+        **CASE_STAGES,
         **TRANSLATION_STAGES,
         **REGISTRATION_STAGES,
         **LABEL_STAGES,
