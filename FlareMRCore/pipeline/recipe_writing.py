@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.errors import RecipeError
 from FlareMRCore.pipeline.recipe import Recipe, StageSpec
+from FlareMRCore.pipeline.recipe_cases import CaseFilter
 from FlareMRCore.pipeline.recipe_parsing import RESERVED, load_recipe
 from FlareMRCore.pipeline.stage import Stage
 from FlareMRCore.pipeline.stages import STAGES
@@ -53,7 +54,8 @@ def save_recipe(path: Path, recipe: Recipe, *, stages: Mapping[str, Stage] = STA
 def _stage_toml(spec: StageSpec) -> str:
     lines = ["", "[[stage]]", f"id = {_value(spec.id)}", f"use = {_value(spec.use)}"]
     inputs = {slot: list(names) for slot, names in spec.inputs.items()}
-    where = {key: value for key, value in asdict(spec.where).items() if value not in ("", None)}
+    every = asdict(CaseFilter())
+    where = {key: value for key, value in asdict(spec.where).items() if value != every[key]}
     for key, table in (("inputs", inputs), ("where", where)):
         if table:
             lines.append(f"{key} = {_value(table)}")
