@@ -201,7 +201,7 @@ def _batch_script(command: str) -> str:
     comment, _, rest = text.partition("#SBATCH")
     lines = [line for line in comment.splitlines() if "train.sbatch" not in line]
     head = "\n".join(lines) + "\n# Submit it in this folder: sbatch submit.sbatch\n"
-    environment = "${VIRTUAL_ENV:?Activate the virtual environment, then submit}"
+    environment = '"${VIRTUAL_ENV:?Activate the virtual environment, then submit}"'
     return f"{head}#SBATCH{rest}".replace(TRAIN_COMMAND, command).replace(ENVIRONMENT, environment)
 
 

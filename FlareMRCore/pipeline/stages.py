@@ -70,6 +70,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             NETWORK,
             {"packs": Slot(PACK, many=True), "initial": Slot(NETWORK, required=False)},
             resumable=True,
+            common=True,
             training=training_plan,
         ),
         "export-weights": Stage(

@@ -281,6 +281,7 @@ POOL_STAGES: Mapping[str, Stage] = MappingProxyType(
             NETWORK,
             {**_CASE_SLOTS, "initial": Slot(NETWORK, required=False)},
             resumable=True,
+            common=True,
             training=pool_training_plan,
         ),
     }
