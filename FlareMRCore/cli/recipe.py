@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-from dataclasses import asdict
 from pathlib import Path
 
-from FlareMRCore.cli.console import format_table, job_reporter, write_line
-from FlareMRCore.data.dataset import Dataset
-from FlareMRCore.errors import UsageError
-from FlareMRCore.events import json_values
+from FlareMRCore.cli.console import format_table, write_line
+from FlareMRCore.cli.recipe_runs import RUN_STEPS
+from FlareMRCore.cli.recipe_show import SHOW_STEPS, tell
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
-from FlareMRCore.pipeline.recipe import DEFAULT, Recipe, recipe_names
+from FlareMRCore.pipeline.recipe import DEFAULT, recipe_names
 from FlareMRCore.pipeline.recipe_parsing import load_recipe
-from FlareMRCore.pipeline.runner import RunOptions, RunResult, run_recipe
-from FlareMRCore.pipeline.stage import MODEL, SCORES
 from FlareMRCore.pipeline.stages import STAGES
 
 STORE = Path("flaremr-store")
+HELP = {
+    "list": "recipes that come with FlareMR, and kinds of stages",
+    "show": "stages with inputs and parameters",
+    "check": "report every mistake of a recipe",
+    "edit": "change parameters and save the recipe with all of them",
+    "run": "run a recipe, or continue it",
+    "start": "the same in a process of its own, which goes on when this terminal is closed",
+    "resume": "start a run again that was stopped, killed or failed; what is done is kept",
+    "stop": "let a run save its state and end",
+    "runs": "runs of a store, newest first",
+    "status": "how far each stage of a recipe, or of a run, is",
+    "prune": "remove what no recent run uses",
+}
+"""What each step does."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,26 +39,31 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "again; a run that was stopped or killed continues when it is started again.",
     )
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    steps.add_parser("list", help="recipes that come with FlareMR, and kinds of stages")
-    show = steps.add_parser("show", help="stages with inputs and parameters")
-    check = steps.add_parser("check", help="report every mistake of a recipe")
-    run_parser = steps.add_parser("run", help="run a recipe, or continue it")
-    status = steps.add_parser("status", help="how far each stage is")
-    for step in (show, check, run_parser, status):
-        _add_recipe(step)
-    check.add_argument("--dry-run", action="store_true", help="build its networks: size and hours")
-    check.add_argument("--no-probe", action="store_true", help="dry run without timing a step")
-    for step in (run_parser, status):
-        _add_inputs(step)
-    _add_run(run_parser)
-    for step in (run_parser, status):
+    names = {name: steps.add_parser(name, help=text) for name, text in HELP.items()}
+    for name in ("show", "check", "edit", "run", "start", "status"):
+        _add_recipe(names[name])
+    for name in ("run", "start", "status"):
+        _add_inputs(names[name])
+    for name in ("runs", "prune"):
+        _add_store(names[name])
+    for name in ("run", "start"):
+        _add_run(names[name])
+    for name in ("resume", "stop"):
+        names[name].add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    for name in ("list", "show", "check", "edit", "start", "resume", "stop", "runs", "status"):
+        names[name].add_argument("--json", action="store_true", help="write JSON")
+    for step in names.values():
         _add_json_progress(step)
-    prune = steps.add_parser("prune", help="remove what no recent run uses")
-    prune.add_argument("--store", type=Path, default=STORE, metavar="FOLDER", help="the store")
-    prune.add_argument(
+    _add_check(names["check"])
+    _add_edit(names["edit"])
+    names["run"].add_argument("--run-folder", type=Path, help=argparse.SUPPRESS)
+    names["stop"].add_argument(
+        "--wait", type=float, default=0.0, metavar="S", help="seconds to wait for its end"
+    )
+    names["prune"].add_argument(
         "--keep-runs", type=int, default=1, metavar="N", help="runs kept of each recipe"
     )
-    prune.add_argument("--dry-run", action="store_true", help="only say what would go")
+    names["prune"].add_argument("--dry-run", action="store_true", help="only say what would go")
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +72,31 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default=DEFAULT, help="reading, e.g. paper, code, safe")
 
 
-def _add_inputs(parser: argparse.ArgumentParser) -> None:
+def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, default=STORE, metavar="FOLDER", help="the store")
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="build its networks: size and hours")
+    parser.add_argument("--no-probe", action="store_true", help="dry run without timing a step")
+    parser.add_argument("--device", default="auto", help="to time steps on")
+
+
+def _add_edit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="STAGE.PARAMETER=VALUE",
+        help="a change, with the value in TOML; nothing after = for the default; can be repeated",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="the new .toml file"
+    )
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    _add_store(parser)
     parser.add_argument("--dataset", type=Path, metavar="MANIFEST", help="cases as JSON manifest")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="where file patterns start")
 
@@ -98,30 +134,17 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         FlareMRError: see `FlareMRCore.pipeline.recipe_parsing` and `FlareMRCore.pipeline.runner`.
     """
-    steps = {
-        "list": _list,
-        "show": _show,
-        "check": _check,
-        "run": _run,
-        "status": _status,
-        "prune": _prune,
-    }
+    steps = {"list": _list, "prune": _prune, **SHOW_STEPS, **RUN_STEPS}
     steps[arguments.step](arguments)
     return 0
 
 
-def _loaded(arguments: argparse.Namespace) -> Recipe:
-    return load_recipe(arguments.recipe, preset=arguments.preset, profile=arguments.profile)
-
-
-def _dataset(arguments: argparse.Namespace) -> Dataset | None:
-    from FlareMRCore.data.dataset_manifest import load_dataset
-
-    return load_dataset(arguments.dataset) if arguments.dataset else None
-
-
 def _list(arguments: argparse.Namespace) -> None:
     recipes = [load_recipe(name) for name in recipe_names()]
+    facts = ("name", "title", "description", "presets", "profiles")
+    content = [{key: getattr(recipe, key) for key in facts} for recipe in recipes]
+    if tell(arguments, {"recipes": content}):
+        return
     rows = [[r.name, ", ".join(r.presets), ", ".join(r.profiles), r.title] for r in recipes]
     write_line(format_table(("recipe", "presets", "profiles", "title"), rows))
     write_line()
@@ -130,106 +153,6 @@ def _list(arguments: argparse.Namespace) -> None:
         for name, stage in STAGES.items()
     ]
     write_line(format_table(("stage", "scope", "inputs", "makes"), stages))
-
-
-def _show(arguments: argparse.Namespace) -> None:
-    recipe = _loaded(arguments)
-    write_line(f"{recipe.title} ({recipe.label})\n{recipe.description}\n")
-    for spec in recipe.stages:
-        inputs = ", ".join(f"{slot}: {' + '.join(names)}" for slot, names in spec.inputs.items())
-        write_line(f"[{spec.id}] {spec.use}" + (f" <- {inputs}" if inputs else ""))
-        chosen = {
-            key: value for key, value in asdict(spec.where).items() if value not in ("", None)
-        }
-        if chosen:
-            write_line(f"    where {json.dumps(chosen)}")
-        for key, value in json_values(asdict(spec.parameters)).items():
-            write_line(f"    {key} = {json.dumps(value)}")
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    recipe = _loaded(arguments)
-    write_line(f"{recipe.label}: {len(recipe.stages)} stages, no mistakes.")
-    if not arguments.dry_run:
-        return
-    from FlareMRCore.pipeline.recipe_sanity import check_networks
-
-    checks = check_networks(recipe, job_reporter(arguments), probe=not arguments.no_probe)
-    rows = [
-        [
-            check.stage_id,
-            check.builder,
-            "x".join(str(n) for n in check.shape),
-            str(check.parameters),
-            f"{check.gmacs:.1f}",
-            f"{check.memory_mb:.0f}",
-            "-" if check.step_s is None else f"{check.step_s:.2f}",
-            "-" if check.hours is None else f"{check.hours:.2f}",
-        ]
-        for check in checks
-    ]
-    header = ("stage", "network", "patch", "parameters", "GMACs", "MB", "s/step", "hours")
-    write_line(format_table(header, rows))
-    write_line("Memory is that of one training step; hours are for one process on this machine.")
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    recipe = _loaded(arguments)
-    options = RunOptions(
-        device=arguments.device,
-        threads=arguments.threads,
-        data=arguments.data,
-        part=arguments.part,
-        until=arguments.until,
-    )
-    reporter = job_reporter(arguments)
-    store = ArtifactStore(arguments.store)
-    result = run_recipe(recipe, _dataset(arguments), store, reporter, options)
-    made = _results(recipe, result)
-    if arguments.output and made:
-        _copy(made, arguments.output)
-    reporter.result({"run": result.folder, "missing": result.missing, "results": made})
-    if arguments.json_progress:
-        return
-    for stage_id, folder in made.items():
-        write_line(f"{stage_id}: {folder}")
-    write_line(f"Run: {result.folder}")
-
-
-def _results(recipe: Recipe, result: RunResult) -> dict[str, Path]:
-    """Folders of models and scores by id of their stage."""
-    return {
-        spec.id: result.outcomes[spec.id].artifacts[0].folder
-        for spec in recipe.stages
-        if spec.id in result.outcomes and STAGES[spec.use].output in (MODEL, SCORES)
-    }
-
-
-def _copy(made: dict[str, Path], output: Path) -> None:
-    for stage_id, folder in made.items():
-        target = output / stage_id
-        if target.exists() and not (target / "artifact.json").is_file():
-            raise UsageError(
-                f"'{target}' exists and is not from a recipe.",
-                code="output.exists",
-                hint="Choose another folder with -o.",
-            )
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(folder, target)
-
-
-def _status(arguments: argparse.Namespace) -> None:
-    from FlareMRCore.pipeline.recipe_status import recipe_status
-
-    recipe = _loaded(arguments)
-    options = RunOptions(data=arguments.data)
-    store = ArtifactStore(arguments.store)
-    stages = recipe_status(recipe, _dataset(arguments), store, options)
-    if arguments.json_progress:
-        job_reporter(arguments).result({"stages": [asdict(stage) for stage in stages]})
-        return
-    rows = [[s.id, s.use, s.state, f"{s.done}/{s.total}", s.detail] for s in stages]
-    write_line(format_table(("stage", "kind", "state", "done", ""), rows))
 
 
 def _prune(arguments: argparse.Namespace) -> None:

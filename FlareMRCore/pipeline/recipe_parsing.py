@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from FlareMRCore.data.binding import bind_table, closest
@@ -58,13 +59,26 @@ def load_recipe(
             mistake of the file with the id of its stage.
     """
     path = recipe_path(name_or_path)
-    reader = _Reader(read_recipe_file(path), stages)
+    content = read_recipe_file(path)
+    return parse_recipe(content, str(path), preset=preset, profile=profile, stages=stages)
+
+
+def parse_recipe(
+    content: Table,
+    path: str,
+    *,
+    preset: str = DEFAULT,
+    profile: str = DEFAULT,
+    stages: Mapping[str, Stage] = STAGES,
+) -> Recipe:
+    """The recipe that a file `path` with this content would hold; see `load_recipe`."""
+    reader = _Reader(content, stages)
     problems = list(_file_problems(reader.content))
     found: dict[tuple[str, str], Recipe] = {}
     if not problems:
         problems = _read_variants(reader, found)
     if problems:
-        lines = "".join(f"\n  - {path.name}: {problem}" for problem in problems)
+        lines = "".join(f"\n  - {Path(path).name}: {problem}" for problem in problems)
         count = f"{len(problems)} mistake{'s' if len(problems) > 1 else ''}"
         raise RecipeError(f"The recipe '{path}' has {count}:{lines}", code="recipe.mistakes")
     for kind, name in (("presets", preset), ("profiles", profile)):
@@ -149,7 +163,7 @@ def _read_variant(reader: _Reader, preset: str, profile: str) -> tuple[Recipe | 
             problems.append(f"[[stage]] should be a table, is {entry!r}")
             continue
         for change in changes:
-            entry = _merged(entry, change.get(str(entry.get("id", "?")), {}))
+            entry = merged(entry, change.get(str(entry.get("id", "?")), {}))
         if entry.get("skip") is True:
             continue
         spec, mistakes = _read_stage(entry, specs, ids, reader.stages)
@@ -191,7 +205,7 @@ def _read_stage(
             f"there is no kind of stage '{entry['use']}'{closest(entry['use'], tuple(stages))}"
         ]
     stage = stages[entry["use"]]
-    table, problems = _with_resource(entry)
+    table, problems = with_resource(entry)
     parameters, mistakes = bind_table(table, stage.parameters)
     problems += mistakes
     inputs, mistakes = _read_inputs(entry, stage)
@@ -211,8 +225,8 @@ def _is_text(entry: Table, key: str) -> bool:
     return isinstance(entry.get(key), str) and entry[key] != ""
 
 
-def _with_resource(entry: Table) -> tuple[dict[str, Any], list[str]]:
-    """Parameters of the entry on top of those of the resource that ``from`` names.
+def with_resource(entry: Table) -> tuple[dict[str, Any], list[str]]:
+    """Parameters of the entry on top of those of the resource that ``from`` names; all mistakes.
 
     ``training/coarse.toml`` is the whole table of that file, ``...#sampling`` a table in it, and
     ``...#sampling.spacing_mm`` that key alone.
@@ -230,7 +244,7 @@ def _with_resource(entry: Table) -> tuple[dict[str, Any], list[str]]:
             return own, [f"'from': {name!r} has no '{keys}'"]
         found = found[key]
     table = found if isinstance(found, dict) else {keys.rpartition(".")[2]: found}
-    return _merged(table, own), []
+    return merged(table, own), []
 
 
 def _read_inputs(entry: Table, stage: Stage) -> tuple[dict[str, tuple[str, ...]], list[str]]:
@@ -255,6 +269,8 @@ def _read_inputs(entry: Table, stage: Stage) -> tuple[dict[str, tuple[str, ...]]
         names = [given[slot]] if isinstance(given[slot], str) else given[slot]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             problems.append(f"input '{slot}' should be the id of a stage, is {names!r}")
+        elif not names and not stage.slots[slot].required:
+            continue  # a preset leaves out what the recipe gives
         elif len(names) != 1 and not stage.slots[slot].many:
             problems.append(f"input '{slot}' takes one stage, not {len(names)}")
         else:
@@ -298,13 +314,13 @@ def _read_where(entry: Table, stage: Stage) -> tuple[CaseFilter, list[str]]:
     return where or CaseFilter(), problems
 
 
-def _merged(base: Table, change: Table) -> dict[str, Any]:
+def merged(base: Table, change: Table) -> dict[str, Any]:
     """`base` with the values of `change`; tables are merged, everything else is replaced."""
     result = dict(base)
     for key, value in change.items():
         old = result.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
-            result[key] = _merged(old, value)
+            result[key] = merged(old, value)
         else:
             result[key] = value
     return result

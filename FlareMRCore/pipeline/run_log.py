@@ -52,7 +52,8 @@ class RunLog:
             }
             for spec in recipe.stages
         ]
-        content = {**_identity(recipe), "title": recipe.title, "words": list(words)}
+        content: dict[str, Any] = {**_identity(recipe), "title": recipe.title}
+        content["words"] = list(words)
         content |= {"started": _stamp(), "state": "running", "plan": plan, "stages": {}}
         log = cls(folder, content)
         log._write()

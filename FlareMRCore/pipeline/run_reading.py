@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,9 +178,9 @@ def _stage(
     pulse: Pulse | None,
 ) -> StageReading:
     """The stage as run.json, the store and the pulse tell it."""
-    facts = {key: str(plan.get(key, "")) for key in ("id", "use", "output")}
+    planned = StageReading(plan["id"], plan.get("use", ""), plan.get("output", ""))
     if noted is None:
-        return StageReading(**facts)
+        return planned
     keys = tuple(noted["keys"])
     folders = tuple(f for f in map(store.folder_of, keys) if f.is_dir())
     work = tuple(f for f in (store.root / "work" / key for key in keys) if f.is_dir())
@@ -188,10 +188,10 @@ def _stage(
     if state in ("done", "cached") and len(folders) < len(keys):
         state, detail = "stale", "what it made was removed from the store"
     done, total = len(folders), len(keys)
-    if state == "running" and pulse is not None and pulse.stage == facts["id"]:
+    if state == "running" and pulse is not None and pulse.stage == planned.id:
         done, total = pulse.done, pulse.total
-    return StageReading(
-        **facts,
+    return replace(
+        planned,
         state=state,
         done=done,
         total=total,
