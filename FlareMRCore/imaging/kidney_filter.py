@@ -66,7 +66,9 @@ class KidneyCheck:
     accepted: bool
 
 
-def check_kidneys(image: Volume, label_map: LabelMap, sequence: str) -> KidneyCheck:
+def check_kidneys(
+    image: Volume, label_map: LabelMap, sequence: str, rule: SequenceRule | None = None
+) -> KidneyCheck:
     """Whether `label_map`, made for another sequence, fits `image`.
 
     The kidneys are looked for in the image around where the label has them, and compared.
@@ -75,6 +77,7 @@ def check_kidneys(image: Volume, label_map: LabelMap, sequence: str) -> KidneyCh
         image: registered image of `sequence`, on the grid of `label_map`.
         label_map: organs of the sequence that was labeled.
         sequence: one of `SEQUENCE_RULES`.
+        rule: how its kidneys look and what is asked of them; None for the published rule.
 
     Raises:
         UsageError: the sequence has no rule.
@@ -95,7 +98,7 @@ def check_kidneys(image: Volume, label_map: LabelMap, sequence: str) -> KidneyCh
             "share a grid.",
             code="geometry.mismatch",
         )
-    rule = SEQUENCE_RULES[sequence]
+    rule = rule or SEQUENCE_RULES[sequence]
     array, geometry = orient_array(image.array, image.geometry, "SAR")
     labels, _ = orient_array(label_map.array, label_map.geometry, "SAR")
     ids = {label.id: label.value for label in label_map.labels}

@@ -16,6 +16,7 @@ from FlareMRCore.pipeline.stage import (
     Stage,
 )
 from FlareMRCore.pipeline.stages_cases import CASE_STAGES
+from FlareMRCore.pipeline.stages_filters import FILTER_STAGES
 from FlareMRCore.pipeline.stages_images import (
     KeepLargestParameters,
     PhantomCohortParameters,
@@ -96,6 +97,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         **CASE_STAGES,
         **TRANSLATION_STAGES,
         **REGISTRATION_STAGES,
+        **FILTER_STAGES,
         **LABEL_STAGES,
         **LABEL_VALUE_STAGES,
         **REVIEW_STAGES,

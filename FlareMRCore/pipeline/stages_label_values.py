@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from FlareMRCore.data.labels import remap, structure_table
 from FlareMRCore.data.volume import LabelMap
-from FlareMRCore.data.volume_io import read_volume
+from FlareMRCore.data.volume_io import load_frame, open_image, read_volume
 from FlareMRCore.errors import DatasetError, UsageError
 from FlareMRCore.imaging.label_operations import confidence_mask, remap_values, zero_where_invalid
 from FlareMRCore.pipeline.case_labels import (
@@ -198,7 +198,7 @@ def _extra_image(case: RecipeCase, name: str) -> NDArray[np.float32]:
             code="recipe.no-image",
             hint="Let an earlier stage write it.",
         )
-    return read_volume(case.images[name].path).array
+    return load_frame(open_image(case.images[name].path), 0)  # may be the same everywhere
 
 
 def _names_after(annotated: Iterable[str], parameters: RemapLabelsParameters) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def run(name, folder, parameters, *cases):
 
 
 def test_labels_end_where_the_image_ends(tmp_path):
-    images = {"t2": row(5, 0, -1, 9), "reach": row(1, 1, 1, 0)}
+    images = {"t2": row(5, 0, -1, 9), "reach": row(1, 1, 1, 0), "everywhere": row(1, 1, 1, 1)}
     case = labeled_case(tmp_path, row(1, 1, 2, 3), images=images)
     for number, (parameters, expected) in enumerate(
         [
@@ -35,6 +35,7 @@ def test_labels_end_where_the_image_ends(tmp_path):
             (ZeroOutsideParameters(floor=-2.0), [1, 1, 2, 3]),
             (ZeroOutsideParameters(use_floor=False, reach="reach"), [1, 1, 2, 0]),
             (ZeroOutsideParameters(reach="reach"), [1, 0, 0, 0]),
+            (ZeroOutsideParameters(use_floor=False, reach="everywhere"), [1, 1, 2, 3]),
         ]
     ):
         (tmp_path / f"run{number}").mkdir()
@@ -42,7 +43,7 @@ def test_labels_end_where_the_image_ends(tmp_path):
         assert values_of(found) == expected
         assert found.label_source == "predicted"
     (tmp_path / "last").mkdir()
-    with pytest.raises(DatasetError, match=r"no image 'mask'\. It has: t2, reach"):
+    with pytest.raises(DatasetError, match=r"no image 'mask'\. It has: t2, reach, everywhere"):
         run("zero-outside", tmp_path / "last", ZeroOutsideParameters(reach="mask"), case)
 
 
