@@ -54,6 +54,7 @@ def start_detached(words: Sequence[str], folder: Path) -> int:
                 hint=f"All it said is in '{folder / OUTPUT_NAME}'.",
             )
         time.sleep(POLL_S)
+    process.returncode = 0  # nobody waits for it, and Popen would warn of that
     return process.pid
 
 
