@@ -31,6 +31,7 @@ VERBS = (
     "dataset",
     "train",
     "recipe",
+    "review",
     "networks",
     "weights",
     "devices",
