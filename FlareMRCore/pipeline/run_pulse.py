@@ -65,7 +65,8 @@ class RunReporter:
     clock: Callable[[], float] = time.monotonic
     _pace: Pace = field(init=False)
     _cancel: CancelFile = field(init=False)
-    _last: tuple[str, float] = field(init=False, default=("", 0.0))
+    _last: tuple[str, int] = field(init=False, default=("", 0))
+    _next_s: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self._pace = Pace(self.clock)
@@ -84,11 +85,10 @@ class RunReporter:
 
     def _beat(self, stage: str, done: int, total: int) -> None:
         left = self._pace.seconds_left(stage, done, total)
-        last_stage, last_s = self._last
         now = self.clock()
-        if stage == last_stage and done < total and now - last_s < INTERVAL_S:
+        if self._last == (stage, total) and done < total and now < self._next_s:
             return
-        self._last = (stage, now)
+        self._last, self._next_s = (stage, total), now + INTERVAL_S
         rate = 60.0 * (total - done) / left if left else None
         pulse = Pulse(
             stage,
