@@ -83,7 +83,7 @@ def guess(inputs: StageInputs, parameters: Guess, context: StageContext) -> tupl
     value = organ_table().by_id(parameters.organ).value
     array[tuple(slice(n // 4, n // 2) for n in array.shape)] = value
     if "1003" in case.case_id:
-        array[-3:-1, -3:-1, -3:-1] = value
+        array[-3, -3, -6:-1] = value
     write_label_map(context.folder / "labels.nii.gz", LabelMap(array, geometry, organ_table()))
     labels = context.own_file("labels.nii.gz")
     annotated = tuple(label.id for label in organ_table())
