@@ -66,6 +66,8 @@ def _unknown(prefix: str, key: str, known: Mapping[str, Any]) -> str:
 def _convert(value: Any, hint: Any, name: str) -> tuple[Any, list[str]]:
     origin = get_origin(hint)
     if origin in (Union, UnionType):
+        if value is None and NoneType in get_args(hint):
+            return None, []
         inner = [kind for kind in get_args(hint) if kind is not NoneType]
         return _convert(value, inner[0], name)
     if origin is Literal:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.data.dataset import Case, Dataset
+from FlareMRCore.data.dataset_names import parse_sequence
 from FlareMRCore.errors import DatasetError
 from FlareMRCore.pipeline.artifacts import digest_of
 from FlareMRCore.pipeline.file_digests import FileDigests
@@ -55,8 +56,9 @@ class RecipeCase:
 
     @property
     def sequence(self) -> str:
-        """Name of the first image."""
-        return next(iter(self.images))
+        """Of the first image: one of `SEQUENCES`, or its name if it is none of them."""
+        name = next(iter(self.images))
+        return parse_sequence(name) or name
 
     @property
     def digest(self) -> str:
@@ -73,7 +75,7 @@ class CaseFilter:
         modality: ``"CT"`` or ``"MR"``; empty for both.
         part: part of a split, e.g. ``"default/train"``; empty for all.
         labeled: only cases with (True) or without (False) a label map.
-        sequences: names of the first image; empty for all.
+        sequences: of the first image, in any spelling that is known; empty for all.
         other_than: as `sequences`, for those that are left out.
     """
 
@@ -91,9 +93,13 @@ class CaseFilter:
             and self.modality in ("", case.modality)
             and (not self.part or self.part in case.parts)
             and self.labeled in (None, case.label_map is not None)
-            and (not self.sequences or case.sequence in self.sequences)
-            and case.sequence not in self.other_than
+            and (not self.sequences or case.sequence in _sequences(self.sequences))
+            and case.sequence not in _sequences(self.other_than)
         )
+
+
+def _sequences(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(parse_sequence(name) or name for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,11 +207,11 @@ def _moved(
     if parameters.labels != "reuse" or reference.label_map is None:
         return without_labels(moved)
     covered = reach(transform, read_volume(case.image.path).geometry, grid)
-    labels = read_case_labels(reference)
-    require_one_grid(reference, (warped[case.sequence], labels))
+    labels, first = read_case_labels(reference), next(iter(warped.values()))
+    require_one_grid(reference, (first, labels))
     array = zero_where_invalid(
         labels.array,
-        warped[case.sequence].array,
+        first.array,
         valid=covered,
         floor=parameters.zero_up_to,
     )

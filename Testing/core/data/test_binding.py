@@ -42,6 +42,11 @@ def test_values_get_the_types_of_the_fields() -> None:
     assert isinstance(value.inner.size_mm, float)
 
 
+def test_none_is_a_value_where_the_field_may_have_none() -> None:
+    value, mistakes = bind_table({"name": "x", "rate": None}, Outer)
+    assert (value, mistakes) == (Outer("x"), [])
+
+
 def test_every_mistake_is_reported() -> None:
     table = {
         "stpes": 3,
