@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,28 @@ def test_stages_may_be_skipped_filtered_and_fed_by_the_dataset(tmp_path: Path) -
     recipe = fake_recipe(tmp_path, text, preset="big")
     assert recipe.stages[0].inputs == {"cases": ("dataset",)}
     assert recipe.stages[0].where == CaseFilter(domain="source")
+
+
+def test_a_preset_leaves_an_optional_input_empty_and_no_other(tmp_path: Path) -> None:
+    trained = {spec.id: spec for spec in load_recipe("ct-only", preset="mini").stages}
+    assert trained["train-coarse"].inputs == {"packs": ("pack-coarse",)}
+    text = RECIPE + "\n[presets.none]\ncounted = { inputs = { pack = [] } }\n"
+    problems = _problems(tmp_path, text)
+    assert "stage 'counted': input 'pack' is missing (with preset 'none')" in problems
+
+
+def test_ct_only_differs_from_contrast_randomized_in_what_is_shown_of_a_ct_alone() -> None:
+    for preset in ("paper", "small", "mini"):
+        ours, plain = (
+            {spec.id: spec.parameters for spec in load_recipe(name, preset=preset).stages}
+            for name in ("contrast-randomized", "ct-only")
+        )
+        assert ours.keys() == plain.keys()
+        trainings = [p for p in ours.items() if isinstance(p[1], TrainingParameters)]
+        assert trainings
+        for stage_id, parameters in trainings:
+            as_it_is = replace(parameters.sampling, keep_ct=1.0)
+            assert plain[stage_id] == replace(parameters, sampling=as_it_is)
 
 
 def test_unknown_names_are_answered_with_the_known_ones(tmp_path: Path) -> None:
