@@ -17,11 +17,15 @@ from FlareMRCore.inference.device import DeviceChoice, pick_device
 from FlareMRCore.inference.memory import DEFAULT_BYTES_PER_VOX, network_bytes_per_vox
 from FlareMRCore.inference.precision import Precision, choose_precision, probe_of
 from FlareMRCore.networks.builders import NETWORKS
+from FlareMRCore.networks.slicewise import SliceWise
 from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry
 
 COARSE = "coarse"
 FINE = "fine"
+TUMOR = "tumor"
 SHOWN_KEYS = 5
+PLANE_AXES = 3
+"""Channels and two spatial axes: the input of a 2-D network."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +34,7 @@ class LoadedModel:
 
     Attributes:
         entry: the weights they came from.
-        networks: by stage, ``"coarse"`` and ``"fine"``; at least one of them.
+        networks: by stage, ``"coarse"``, ``"fine"`` and ``"tumor"``; at least one of them.
         device: where they are, and why.
     """
 
@@ -50,7 +54,7 @@ class LoadedModel:
         Raises:
             WeightsError: the weights have no such network.
         """
-        spec = self.entry.coarse if stage == COARSE else self.entry.fine
+        spec = _specs(self.entry)[stage]
         if spec is None or stage not in self.networks:
             raise WeightsError(
                 f"Weights '{self.entry.id}' have no {stage} network.", code="weights.stage"
@@ -102,15 +106,18 @@ def load_model(
         UsageError: no such device.
     """
     choice = pick_device(device)
-    specs = {COARSE: entry.coarse, FINE: entry.fine}
     networks = {
         stage: _load_network(entry, spec, files).to(choice.name)
-        for stage, spec in specs.items()
+        for stage, spec in _specs(entry).items()
         if spec is not None
     }
     if not networks:
         raise WeightsError(f"Weights '{entry.id}' have no network.", code="weights.stage")
     return LoadedModel(entry, networks, choice)
+
+
+def _specs(entry: WeightsEntry) -> dict[str, NetworkSpec | None]:
+    return {COARSE: entry.coarse, FINE: entry.fine, TUMOR: entry.tumor}
 
 
 def _load_network(entry: WeightsEntry, spec: NetworkSpec, files: Mapping[str, Path]) -> nn.Module:
@@ -165,6 +172,8 @@ def _filled_network(builder: str, state: Mapping[str, Tensor], path: Path) -> nn
     network.load_state_dict(
         {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
     )
+    if len(NETWORKS[builder].input_shape) == PLANE_AXES:
+        network = SliceWise(network)
     return network.eval().requires_grad_(requires_grad=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +74,8 @@ def organ_results(
     image: Volume,
     wanted: LabelTable,
     *,
-    confidences: Sequence[float | None],
-    agreements: Sequence[float | None],
+    confidences: Mapping[int, float | None],
+    agreements: Mapping[int, float | None],
 ) -> tuple[OrganResult, ...]:
     """One entry per wanted organ.
 
@@ -90,12 +90,12 @@ def organ_results(
     means = _mean_intensities(cleaned.labels, image.array)
     results = []
     for label in wanted:
-        value, volume_ml = label.value, cleaned.volumes_ml[label.value]
+        value, volume_ml = label.value, cleaned.volumes_ml.get(label.value, 0.0)
         flags = organ_flags(
             label,
             volume_ml,
             at_border=value in at_border,
-            fragment_share=cleaned.fragment_shares[value],
+            fragment_share=cleaned.fragment_shares.get(value, 0.0),
         )
         present = volume_ml > 0
         results.append(
@@ -105,8 +105,8 @@ def organ_results(
                 value=value,
                 volume_ml=round(volume_ml, 3),
                 mean_intensity=means.get(value),
-                confidence=_rounded(confidences[value]) if present else None,
-                agreement=_rounded(agreements[value]),
+                confidence=_rounded(confidences.get(value)) if present else None,
+                agreement=_rounded(agreements.get(value)),
                 flags=flags,
             )
         )

@@ -10,23 +10,33 @@ import torch
 from numpy.typing import NDArray
 
 from FlareMRCore.data.geometry import FloatArray, Triple
-from FlareMRCore.data.labels import LabelTable, organ_table
+from FlareMRCore.data.labels import LabelTable
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.errors import UsageError, WeightsError
-from FlareMRCore.inference.confidence import agreements, mean_confidences, winning_probability
+from FlareMRCore.inference.answers import (
+    TUMOR_VALUE,
+    Answer,
+    answers,
+    confidences,
+    full_labels,
+    known_structures,
+    overlaid,
+    view_agreements,
+)
+from FlareMRCore.inference.confidence import winning_probability
 from FlareMRCore.inference.device import DeviceChoice, pick_device
 from FlareMRCore.inference.memory import MB, is_out_of_memory, out_of_memory, release_memory
-from FlareMRCore.inference.model import COARSE, FINE, LoadedModel, load_model
+from FlareMRCore.inference.model import COARSE, FINE, TUMOR, LoadedModel, load_model
 from FlareMRCore.inference.plausibility import ct_error, field_of_view_warning, looks_like_ct
-from FlareMRCore.inference.point_sampling import sample_labels, sample_values
+from FlareMRCore.inference.point_sampling import sample_values
 from FlareMRCore.inference.postprocessing import Cleaned, clean, organ_results
 from FlareMRCore.inference.preparation import Frame, prepare, restore
 from FlareMRCore.inference.region import Region, find_region, whole_region
-from FlareMRCore.inference.report import OrganResult, SegmentationReport
+from FlareMRCore.inference.report import OrganResult, SegmentationReport, StageReport
 from FlareMRCore.inference.session import Stopwatch, torch_threads
 from FlareMRCore.inference.stages import StageOptions, StageResult, run_stage
 from FlareMRCore.inference.system_memory import peak_memory_bytes
-from FlareMRCore.inference.upsampling import upsample_labels, upsample_values
+from FlareMRCore.inference.upsampling import upsample_values
 from FlareMRCore.inference.views import view_names
 from FlareMRCore.inference.winners import winning_classes
 from FlareMRCore.progress import Reporter
@@ -96,10 +106,10 @@ class _Job:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Outcome:
-    """The stage whose labels count, all stages that ran, and the region."""
+    """What counts, in rising priority, the reports of all stages that ran, and the region."""
 
-    final: StageResult
-    stages: tuple[StageResult, ...]
+    answers: tuple[Answer, ...]
+    reports: tuple[StageReport, ...]
     region: Region
 
 
@@ -115,7 +125,7 @@ def segment(
         OutOfMemoryError: it does not fit into memory in any way.
         Cancelled: the user asked to stop.
     """
-    wanted = _checked(options)
+    wanted = _checked(options, model)
     device = model.device if options.device == "auto" else pick_device(options.device)
     job = _Job(model, options, device, reporter, Stopwatch())
     with torch_threads(options.threads):
@@ -138,17 +148,12 @@ def _segment(volume: Volume, job: _Job, wanted: LabelTable) -> SegmentResult:
         _check_modality(frame, job, warnings)
     outcome = _run_networks(job, frame)
     with job.watch.phase("upsample"):
-        labels = _full_labels(outcome.final, frame, job.reporter)
-        confidence = _confidence_map(outcome.final, frame, job)
+        labels = [full_labels(answer, frame, job.reporter) for answer in outcome.answers]
+        confidence = _confidence_map(outcome.answers[0].result, frame, job)
     with job.watch.phase("postprocess"):
-        cleaned = clean(
-            labels,
-            frame.working.geometry,
-            keep_largest=job.options.keep_largest,
-            anatomy_rules=job.options.anatomy_rules,
-        )
-        organs = _organ_results(outcome.final, frame, cleaned, wanted)
-        warnings += _warnings(outcome, cleaned)
+        cleaned = _cleaned(labels, outcome, frame, job.options)
+        organs = _organ_results(outcome, frame, cleaned, wanted)
+        warnings += _warnings(job, outcome, cleaned)
         final = _only(cleaned.labels, wanted)
         label_map = LabelMap(restore(frame, final), volume.geometry, wanted)
     for warning in warnings:
@@ -158,34 +163,67 @@ def _segment(volume: Volume, job: _Job, wanted: LabelTable) -> SegmentResult:
     )
 
 
+def _cleaned(
+    labels: list[NDArray[np.uint8]], outcome: _Outcome, frame: Frame, options: SegmentOptions
+) -> Cleaned:
+    """Organs without stray pieces, tumors over them as they are."""
+    geometry = frame.working.geometry
+    is_tumor = [TUMOR_VALUE in answer.values for answer in outcome.answers]
+    organs = [array for array, other in zip(labels, is_tumor, strict=True) if not other]
+    over = [array for array, other in zip(labels, is_tumor, strict=True) if other]
+    cleaned = clean(
+        organs[0] if organs else np.zeros(geometry.shape, dtype=np.uint8),
+        geometry,
+        keep_largest=options.keep_largest,
+        anatomy_rules=options.anatomy_rules,
+    )
+    return overlaid(cleaned, over, geometry)
+
+
 def _run_networks(job: _Job, frame: Frame) -> _Outcome:
     """Coarse and fine network as the mode and the weights have it."""
     shape = frame.aligned.geometry.shape
     organ_stage = _organ_stage(job.model, job.options.mode)
     if organ_stage == COARSE:
-        region = whole_region(shape, "The coarse network segments the whole image.")
-        result = _run(job, COARSE, frame, region)
-        return _Outcome(result, (result,), region)
+        return _run_finals(
+            job,
+            (COARSE,),
+            frame,
+            whole_region(shape, "The coarse network segments the whole image."),
+        )
+    finals = tuple(stage for stage in (FINE, TUMOR) if job.model.has(stage))
     if not job.model.has(COARSE):
         region = whole_region(shape, "These weights have no coarse network.")
-        result = _run(job, FINE, frame, region)
-        return _Outcome(result, (result,), region)
+        return _run_finals(job, finals, frame, region)
     coarse = _run(job, COARSE, frame, whole_region(shape, ""))
     with job.watch.phase("coarse"):
         foreground = winning_classes(coarse.logits).cpu().numpy() > 0
-        margin_mm = job.model.spec(FINE).margin_mm
+        margin_mm = job.model.spec(finals[0]).margin_mm
         region = find_region(foreground, coarse.grid, frame.aligned.geometry, margin_mm=margin_mm)
-    fine = _run(job, FINE, frame, region)
-    return _Outcome(fine, (coarse, fine), region)
+    outcome = _run_finals(job, finals, frame, region)
+    return _Outcome(outcome.answers, (coarse.report, *outcome.reports), region)
+
+
+def _run_finals(job: _Job, stages: tuple[str, ...], frame: Frame, region: Region) -> _Outcome:
+    """The networks whose labels count."""
+    results = [_run(job, stage, frame, region) for stage in stages]
+    found = [
+        answer
+        for stage, result in zip(stages, results, strict=True)
+        for answer in answers(result, job.model.spec(stage))
+    ]
+    return _Outcome(tuple(found), tuple(result.report for result in results), region)
 
 
 def _organ_stage(model: LoadedModel, mode: str) -> str:
-    """The network whose organs count.
+    """The network whose organs count, or the one for tumors if no other knows anything.
 
     Raises:
-        WeightsError: none of them knows the organs.
+        WeightsError: none of them knows organs or tumors.
     """
     knows = [stage for stage in (COARSE, FINE) if model.has(stage) and model.spec(stage).organs]
+    if not knows and model.has(TUMOR):
+        return TUMOR
     if not knows:
         raise WeightsError(
             f"No network of the weights '{model.entry.id}' knows the organs.",
@@ -198,24 +236,13 @@ def _run(job: _Job, stage: str, frame: Frame, region: Region) -> StageResult:
     limit = job.options.tta
     if limit is None and job.options.mode != "accurate":
         limit = 1
-    is_final = stage == _organ_stage(job.model, job.options.mode)
+    is_final = stage in (_organ_stage(job.model, job.options.mode), TUMOR)
     views = view_names(job.model.spec(stage).views, limit=limit if is_final else 1)
     options = StageOptions(job.device.name, views, job.options.half_precision)
-    with job.watch.phase(stage):
+    with job.watch.phase(FINE if stage == TUMOR else stage):
         return run_stage(
             job.model, stage, frame=frame, box=region.box, options=options, reporter=job.reporter
         )
-
-
-def _full_labels(result: StageResult, frame: Frame, reporter: Reporter) -> NDArray[np.uint8]:
-    """Labels on the grid of the working image."""
-    target = frame.working.geometry
-    if frame.is_oblique:
-        return sample_labels(result.logits, result.grid, target, reporter)
-    labels = np.zeros(target.shape, dtype=np.uint8)
-    region = target.cropped(result.box)
-    labels[result.box.slices] = upsample_labels(result.logits, result.grid, region, reporter)
-    return labels
 
 
 def _confidence_map(result: StageResult, frame: Frame, job: _Job) -> Volume | None:
@@ -233,32 +260,32 @@ def _confidence_map(result: StageResult, frame: Frame, job: _Job) -> Volume | No
 
 
 def _organ_results(
-    result: StageResult, frame: Frame, cleaned: Cleaned, wanted: LabelTable
+    outcome: _Outcome, frame: Frame, cleaned: Cleaned, wanted: LabelTable
 ) -> tuple[OrganResult, ...]:
-    classes = result.logits.shape[0]
-    labels = winning_classes(result.logits)
-    return organ_results(
-        cleaned,
-        frame.working,
-        wanted,
-        confidences=mean_confidences(labels, winning_probability(result.logits), classes),
-        agreements=agreements(result.view_labels, classes),
-    )
+    sure: dict[int, float | None] = {}
+    agreed: dict[int, float | None] = {}
+    for answer in outcome.answers:
+        sure |= confidences(answer)
+        agreed |= view_agreements(answer)
+    return organ_results(cleaned, frame.working, wanted, confidences=sure, agreements=agreed)
 
 
 def _check_modality(frame: Frame, job: _Job, warnings: list[str]) -> None:
-    if looks_like_ct(frame.working.array):
+    if looks_like_ct(frame.working.array) and "CT" not in job.model.entry.modalities:
         if not job.options.allow_ct:
             raise ct_error()
         warnings.append("The image looks like CT; the networks were made for MR.")
 
 
-def _warnings(outcome: _Outcome, cleaned: Cleaned) -> list[str]:
-    reports = [stage.report for stage in outcome.stages]
+def _warnings(job: _Job, outcome: _Outcome, cleaned: Cleaned) -> list[str]:
+    reports = outcome.reports
     warnings = [f"{report.stage} network: {step}" for report in reports for step in report.steps]
     if not outcome.region.found:
         warnings.append(outcome.region.note)
-    field_of_view = field_of_view_warning(cleaned.volumes_ml, organ_table())
+    organs = LabelTable(
+        tuple(x for x in known_structures(job.model.entry) if x.value != TUMOR_VALUE)
+    )
+    field_of_view = field_of_view_warning(cleaned.volumes_ml, organs) if len(organs) else ""
     return [*warnings, *cleaned.notes, *([field_of_view] if field_of_view else [])]
 
 
@@ -296,7 +323,7 @@ def _report(
         roi_high_mm=_rounded_mm(corners.max(axis=0)),
         roi_is_whole=outcome.region.box.shape == frame.aligned.geometry.shape,
         roi_note=outcome.region.note,
-        stages=tuple(stage.report for stage in outcome.stages),
+        stages=outcome.reports,
         warnings=tuple(warnings),
         organs=organs,
         options=asdict(job.options),
@@ -315,7 +342,7 @@ def _finest_spacing_mm(model: LoadedModel) -> float:
     return min(steps) / 2
 
 
-def _checked(options: SegmentOptions) -> LabelTable:
+def _checked(options: SegmentOptions, model: LoadedModel) -> LabelTable:
     """Table of the wanted organs.
 
     Raises:
@@ -329,5 +356,5 @@ def _checked(options: SegmentOptions) -> LabelTable:
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise UsageError(f"{name} must be at least 1; found {number}.", code="usage.number")
-    table = organ_table()
+    table = known_structures(model.entry)
     return table.subset(options.organs) if options.organs else table

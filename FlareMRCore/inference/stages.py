@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from FlareMRCore.data.geometry import Box, Geometry, Shape
+from FlareMRCore.data.normalization import Normalization
 from FlareMRCore.errors import WeightsError
 from FlareMRCore.inference.device import free_memory_bytes
 from FlareMRCore.inference.execution import Prediction, Ticker, predict
 from FlareMRCore.inference.memory import MB, Demand, Plan, fitting_plan, run_with_ladder
 from FlareMRCore.inference.model import LoadedModel
 from FlareMRCore.inference.network_grid import network_grid, network_input
+from FlareMRCore.inference.plausibility import looks_like_ct
 from FlareMRCore.inference.precision import Precision
 from FlareMRCore.inference.preparation import Frame, pad_to_multiple
 from FlareMRCore.inference.report import StageReport
 from FlareMRCore.networks.builders import FOREGROUND_CLASSES, ORGAN_CLASSES
 from FlareMRCore.progress import Reporter
+from FlareMRCore.weights.registry import NetworkSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def run_stage(
     """
     spec = model.spec(stage)
     grid = network_grid(spec, frame.aligned.geometry, box)
-    x = network_input(frame.aligned, grid, frame.statistics)
+    x = network_input(frame.aligned, grid, frame.statistics, _normalization(spec, frame))
     demand = _demand(model, stage, x)
     free_bytes = free_memory_bytes(options.device)
     wanted = Plan(options.device, spec.window_shape, options.device, options.views)
@@ -103,7 +106,17 @@ def run_stage(
 
 def class_count(model: LoadedModel, stage: str) -> int:
     """Channels of the logits of a stage."""
-    return ORGAN_CLASSES if model.spec(stage).organs else FOREGROUND_CLASSES
+    spec = model.spec(stage)
+    if not spec.organs:
+        return FOREGROUND_CLASSES
+    return ORGAN_CLASSES + (FOREGROUND_CLASSES if spec.tumor else 0)
+
+
+def _normalization(spec: NetworkSpec, frame: Frame) -> Normalization:
+    """How the weights want this image, which may be CT."""
+    if spec.ct_normalization is not None and looks_like_ct(frame.working.array):
+        return spec.ct_normalization
+    return spec.normalization
 
 
 def _run_once(

@@ -36,7 +36,7 @@ from FlareMRCore.pipeline.stage import (
     StageInputs,
     TrainingPlan,
 )
-from FlareMRCore.pipeline.stages_training import PARAMETERS_NAME, WEIGHTS_NAME
+from FlareMRCore.pipeline.stages_training import NETWORK_NAME, PARAMETERS_NAME, WEIGHTS_NAME
 from FlareMRCore.training.pool_parameters import UNLABELED, PoolTrainingParameters
 from FlareMRCore.training.pool_preparation import PoolPreparation
 from FlareMRCore.training.pool_targets import Target
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from FlareMRCore.training.patches import TrainingCase
     from FlareMRCore.training.pool_cases import CaseImages
 
-NETWORK_NAME = "network.json"
-"""How the network wants to be fed, for the stage that exports it."""
 VALIDATION = "validation"
 POOLS = ("labeled", "partial", "pseudo", UNLABELED)
 """Inputs that batches are composed of, see `BatchComposition`."""
@@ -105,19 +103,36 @@ def train_network(
     shutil.copyfile(weights, context.folder / WEIGHTS_NAME)
     _write_json(context.folder / PARAMETERS_NAME, asdict(parameters))
     modalities = sorted({case.modality for cases in pools.values() for case in cases})
-    _write_json(
-        context.folder / NETWORK_NAME,
-        {
-            "preparation": asdict(preparation),
-            "target": asdict(parameters.target),
-            "builder": builder,
-            "patch_shape": parameters.training.patch_shape,
-            "modalities": modalities,
-        },
+    write_network_file(
+        context.folder,
+        builder,
+        training.patch_shape,
+        preparation,
+        parameters.target,
+        tuple(modalities),
     )
     (context.folder / NOTES).mkdir()
     shutil.copyfile(context.work / "curve.csv", context.folder / NOTES / "curve.csv")
     return ()
+
+
+def write_network_file(
+    folder: Path,
+    builder: str,
+    patch_shape: tuple[int, ...],
+    preparation: PoolPreparation,
+    target: Target,
+    modalities: tuple[str, ...],
+) -> None:
+    """How the network of `folder` was fed, for the stage that exports it; see `PoolTraining`."""
+    content = {
+        "builder": builder,
+        "patch_shape": patch_shape,
+        "preparation": asdict(preparation),
+        "target": asdict(target),
+        "modalities": modalities,
+    }
+    _write_json(folder / NETWORK_NAME, content)
 
 
 def pool_training_plan(parameters: PoolStageParameters) -> TrainingPlan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -19,11 +19,14 @@ from FlareMRCore.pipeline.artifacts import NOTES, digest_of
 from FlareMRCore.pipeline.case_labels import require_allowed_labels
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import StageContext, StageInputs, Surroundings, TrainingPlan
+from FlareMRCore.training.feeding import Feeding
 from FlareMRCore.training.pack_sources import PackGroup, build_pack, group_files, load_groups
 from FlareMRCore.training.parameters import TrainingParameters
 
 WEIGHTS_NAME = "weights.pt"
 PARAMETERS_NAME = "training.json"
+NETWORK_NAME = "network.json"
+"""How a network that was trained on pools wants to be fed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,11 @@ class PackParameters:
 
 @dataclass(frozen=True, slots=True)
 class ExportParameters:
-    """What people should know about a model; see `ModelDescription`."""
+    """What people should know about a model, see `ModelDescription`, and how it is used.
+
+    Attributes:
+        feeding: of networks that were trained on pools.
+    """
 
     model_id: str
     title: str
@@ -53,6 +60,7 @@ class ExportParameters:
     license: str = "not stated"
     license_url: str = ""
     open_license: bool = False
+    feeding: Feeding = field(default_factory=Feeding)
 
 
 def pack(
@@ -135,10 +143,17 @@ def training_plan(parameters: TrainingParameters) -> TrainingPlan:
 def export_weights(
     inputs: StageInputs, parameters: ExportParameters, context: StageContext
 ) -> tuple[RecipeCase, ...]:
-    """A model folder for ``segment --weights``; each network at the spacing it was trained at."""
-    from FlareMRCore.training.model_folder import ModelDescription, write_model_folder
+    """A model folder for ``segment --weights``; each network as it was trained.
 
-    folders = inputs.folders["networks"]
+    Networks of "train-pools" are the coarse one if they learned the foreground, the one for
+    tumors, or else the fine one; others have the role of their builder.
+
+    Raises:
+        UsageError: two networks have one role.
+    """
+    from FlareMRCore.training.model_folder import ModelDescription, own_networks, write_networks
+    from FlareMRCore.training.pool_export import read_pool_training, trained_network
+
     description = ModelDescription(
         id=parameters.model_id,
         title=parameters.title,
@@ -148,13 +163,29 @@ def export_weights(
         license_url=parameters.license_url,
         open_license=parameters.open_license,
     )
-    write_model_folder(
-        tuple(folder / WEIGHTS_NAME for folder in folders),
+    folders = inputs.folders["networks"]
+    pooled = {f: read_pool_training(f / NETWORK_NAME) for f in folders if _is_pooled(f)}
+    packed = tuple(folder for folder in folders if folder not in pooled)
+    networks = own_networks(
+        tuple(folder / WEIGHTS_NAME for folder in packed),
+        spacings_mm=dict(_spacing_mm(folder) for folder in packed),
+    )
+    networks += tuple(
+        trained_network(folder / WEIGHTS_NAME, training, parameters.feeding)
+        for folder, training in pooled.items()
+    )
+    modalities = {name for training in pooled.values() for name in training.modalities}
+    write_networks(
+        networks,
         context.folder,
         description,
-        spacings_mm=dict(_spacing_mm(folder) for folder in folders),
+        modalities=tuple(sorted(modalities)) if not packed else ("MR",),
     )
     return ()
+
+
+def _is_pooled(folder: Path) -> bool:
+    return (folder / NETWORK_NAME).is_file()
 
 
 def _groups(parameters: PackParameters) -> tuple[PackGroup, ...]:

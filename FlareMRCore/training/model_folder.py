@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from FlareMRCore.errors import UsageError
@@ -32,6 +32,21 @@ class ModelDescription:
     open_license: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A network to export.
+
+    Attributes:
+        weights: file written by `export_state`.
+        role: ``"coarse"``, ``"fine"`` or ``"tumor"``.
+        spec: how it is fed; its file is named on export.
+    """
+
+    weights: Path
+    role: str
+    spec: NetworkSpec
+
+
 def write_model_folder(
     weights: tuple[Path, ...],
     folder: Path,
@@ -51,21 +66,68 @@ def write_model_folder(
         UsageError: a file is not of one of FlareMR's own networks, or two have one role.
         WeightsError: a file is not readable.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    networks: dict[str, NetworkSpec] = {}
-    files = []
+    return write_networks(own_networks(weights, spacings_mm=spacings_mm), folder, description)
+
+
+def own_networks(
+    weights: tuple[Path, ...], *, spacings_mm: Mapping[str, float] | None = None
+) -> tuple[TrainedNetwork, ...]:
+    """FlareMR's own networks with their usual specification.
+
+    Args:
+        weights: files written by `export_state`.
+        spacings_mm: isotropic spacing by network, for those trained at another than usual.
+
+    Raises:
+        UsageError: a file is not of one of FlareMR's own networks.
+        WeightsError: a file is not readable.
+    """
+    networks = []
     for path in weights:
         builder = str(load_checkpoint(path).get("builder"))
         role = ROLES.get(builder)
-        if role is None or role in networks:
+        if role is None:
             raise UsageError(
                 f"{path} is of network '{builder}'; expected one each of {', '.join(ROLES)}.",
                 code="usage.network",
             )
-        name = f"{description.id}-{role}.pt"
-        shutil.copyfile(path, folder / name)
+        spec = own_network(builder, "", spacing_mm=(spacings_mm or {}).get(builder))
+        networks.append(TrainedNetwork(path, role, spec))
+    return tuple(networks)
+
+
+def write_networks(
+    networks: tuple[TrainedNetwork, ...],
+    folder: Path,
+    description: ModelDescription,
+    *,
+    modalities: tuple[str, ...] = ("MR",),
+) -> WeightsEntry:
+    """Copy the weights of any networks to `folder` and describe them in its weights.json.
+
+    Args:
+        networks: at most one per role.
+        folder: created if needed; files of the same name are replaced.
+        description: see `ModelDescription`.
+        modalities: of the images the networks were trained on.
+
+    Raises:
+        UsageError: two networks have one role.
+    """
+    roles = [network.role for network in networks]
+    if len(set(roles)) != len(roles):
+        raise UsageError(
+            f"A model has one network of each role; found {', '.join(roles)}.",
+            code="usage.network",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    specs: dict[str, NetworkSpec] = {}
+    files = []
+    for network in networks:
+        name = f"{description.id}-{network.role}.pt"
+        shutil.copyfile(network.weights, folder / name)
         files.append(describe_file(folder / name))
-        networks[role] = own_network(builder, name, spacing_mm=(spacings_mm or {}).get(builder))
+        specs[network.role] = replace(network.spec, file=name)
     entry = WeightsEntry(
         id=description.id,
         version=description.version,
@@ -75,8 +137,10 @@ def write_model_folder(
         license_url=description.license_url,
         open_license=description.open_license,
         files=tuple(files),
-        coarse=networks.get("coarse"),
-        fine=networks.get("fine"),
+        coarse=specs.get("coarse"),
+        fine=specs.get("fine"),
+        tumor=specs.get("tumor"),
+        modalities=modalities,
     )
     save_entry(entry, folder)
     return entry

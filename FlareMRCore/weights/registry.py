@@ -247,8 +247,8 @@ def _entry(fields: Fields) -> WeightsEntry:
         tumor=_network(fields.nested("tumor"), names),
         modalities=fields.texts("modalities", pattern="MR|CT", expected="'MR' or 'CT'") or ("MR",),
     )
-    if entry.coarse is None and entry.fine is None:
-        fields.note("at least one of coarse and fine is needed")
+    if entry.coarse is None and entry.fine is None and entry.tumor is None:
+        fields.note("at least one of coarse, fine and tumor is needed")
     # Two names that differ in case only are one file on Windows and macOS.
     _note_repeated(fields, "file name", [name.lower() for name in names])
     fields.finish()

@@ -68,7 +68,7 @@ def test_lines_about_organs() -> None:
     image = Volume(np.full(GRID.shape, 5.0, np.float32), GRID)
     wanted = organ_table().subset(("liver", "spleen"))
     liver, spleen = organ_results(
-        cleaned, image, wanted, confidences=[0.5] * 14, agreements=[None] * 14
+        cleaned, image, wanted, confidences=dict.fromkeys(range(14), 0.5), agreements={}
     )
     assert (liver.id, liver.volume_ml, liver.mean_intensity) == ("liver", 1000.0, 5.0)
     assert liver.confidence == 0.5

@@ -20,7 +20,8 @@ from FlareMRCore.errors import Cancelled, DatasetError, RecipeError
 from FlareMRCore.pipeline.recipe_cases import DataFile, RecipeCase
 from FlareMRCore.pipeline.stage import StageContext, StageInputs
 from FlareMRCore.pipeline.stages import STAGES
-from FlareMRCore.pipeline.stages_pools import NETWORK_NAME, PoolStageParameters
+from FlareMRCore.pipeline.stages_pools import PoolStageParameters
+from FlareMRCore.pipeline.stages_training import NETWORK_NAME
 from FlareMRCore.progress import Reporter, SilentReporter
 from FlareMRCore.training.learning_parameters import (
     Averaging,

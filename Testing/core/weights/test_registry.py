@@ -93,7 +93,7 @@ def test_all_mistakes_come_in_one_error() -> None:
         "weights[0].coarse: spacing_mm: expected null or three positive numbers",
         "weights[0].coarse: multiple_of: expected null or three positive whole numbers",
         "weights[0].coarse: file: 'b.pt' is none of the entry's files",
-        "weights[1]: at least one of coarse and fine is needed",
+        "weights[1]: at least one of coarse, fine and tumor is needed",
         "id 'b' appears more than once",
         "more than one entry is marked as default",
         "unknown key 'extra'",
