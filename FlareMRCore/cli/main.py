@@ -31,6 +31,7 @@ VERBS = (
     "dataset",
     "train",
     "recipe",
+    "look",
     "review",
     "networks",
     "weights",
