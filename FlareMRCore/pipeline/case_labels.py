@@ -17,6 +17,8 @@ from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import StageContext
 
 LABELS_NAME = "labels.nii.gz"
+CONFIDENCE = "confidence"
+"""Name of the image with the probability of each voxel's label, which 'segment' can write."""
 OWN_LABELS = ("predicted", "corrected")
 """Sources of labels that a target case may have without giving the target's truth away."""
 

@@ -65,7 +65,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             external=group_digests,
         ),
         "train-segmentation": Stage(
-            1,
+            2,
             TrainingParameters,
             train,
             NETWORK,

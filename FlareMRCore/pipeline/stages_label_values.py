@@ -15,6 +15,7 @@ from FlareMRCore.data.volume_io import load_frame, open_image, read_volume
 from FlareMRCore.errors import DatasetError, UsageError
 from FlareMRCore.imaging.label_operations import confidence_mask, remap_values, zero_where_invalid
 from FlareMRCore.pipeline.case_labels import (
+    CONFIDENCE,
     read_case_labels,
     require_one_grid,
     structure_values,
@@ -25,8 +26,6 @@ from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import CASE, CASES, Slot, Stage, StageContext, StageInputs
 
 IGNORED = "ignored"
-CONFIDENCE = "confidence"
-"""Name of the image with the probability of each voxel's label, which 'segment' can write."""
 Cases = tuple[RecipeCase, ...]
 
 

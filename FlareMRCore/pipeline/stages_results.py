@@ -5,22 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.label_io import write_label_map
 from FlareMRCore.data.labels import organ_table
-from FlareMRCore.data.volume_io import read_with_warnings
+from FlareMRCore.data.volume_io import read_with_warnings, write_volume
 from FlareMRCore.errors import InputError, RecipeError
 from FlareMRCore.events import json_values
 from FlareMRCore.imaging.metrics import MODES, Mode
 from FlareMRCore.imaging.score_summary import summarize
 from FlareMRCore.pipeline.artifacts import NOTES
-from FlareMRCore.pipeline.case_labels import LABELS_NAME
+from FlareMRCore.pipeline.case_labels import CONFIDENCE, LABELS_NAME
 from FlareMRCore.pipeline.evaluation import Pair, evaluate, evaluation_csv
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import StageContext, StageInputs, Surroundings
 from FlareMRCore.weights.store import WeightsStore
 
+if TYPE_CHECKING:
+    from FlareMRCore.inference.segmentation import SegmentOptions
+
+CONFIDENCE_NAME = f"{CONFIDENCE}.nii.gz"
 SCORES_NAME = "scores.csv"
 SUMMARY_NAME = "summary.json"
 
@@ -32,6 +37,8 @@ class SegmentParameters:
     Attributes:
         weights: identifier or path of weights; empty to use the input ``model``.
         half_precision: off, so that every computer gives the same labels.
+        confidence: also write the probability of each voxel's label, as image ``"confidence"``
+            of the case; ``confidence-mask`` needs it.
     """
 
     weights: str = ""
@@ -41,6 +48,7 @@ class SegmentParameters:
     anatomy_rules: bool = False
     allow_ct: bool = False
     half_precision: bool = False
+    confidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +67,45 @@ def segment_case(
     Raises:
         FlareMRError: see `FlareMRCore.inference.segmentation.segment`.
     """
-    from FlareMRCore.inference.segmentation import SegmentOptions, load_model, segment
+    from FlareMRCore.inference.segmentation import load_model, segment
 
     case = inputs.case()
     folder = inputs.folder("model")
     entry, found = WeightsStore().resolve(str(folder) if folder else _weights(parameters))
     model = load_model(entry, found, device=context.device)
-    options = SegmentOptions(
+    read = read_with_warnings(case.image.path)
+    result = segment(read.volume, model, _options(parameters, context), context.reporter)
+    write_label_map(context.folder / LABELS_NAME, result.label_map, like=read.grid)
+    (context.folder / NOTES).mkdir()
+    report = json.dumps(json_values(result.report.as_dict()), indent=1) + "\n"
+    write_text_atomically(context.folder / NOTES / "report.json", report)
+    images = {name: file for name, file in case.images.items() if name != CONFIDENCE}
+    if result.confidence is not None:
+        write_volume(context.folder / CONFIDENCE_NAME, result.confidence, like=read.grid)
+        images[CONFIDENCE] = context.own_file(CONFIDENCE_NAME)
+    changed = replace(
+        case,
+        images=images,
+        label_map=context.own_file(LABELS_NAME),
+        label_source="predicted",
+        annotated=tuple(label.id for label in result.label_map.labels),
+    )
+    return (changed,)
+
+
+def _options(parameters: SegmentParameters, context: StageContext) -> SegmentOptions:
+    from FlareMRCore.inference.segmentation import SegmentOptions
+
+    return SegmentOptions(
         mode=parameters.mode,
         tta=parameters.tta,
         threads=context.threads,
         keep_largest=parameters.keep_largest,
         anatomy_rules=parameters.anatomy_rules,
         allow_ct=parameters.allow_ct,
+        confidence_map=parameters.confidence,
         half_precision=parameters.half_precision,
     )
-    read = read_with_warnings(case.image.path)
-    result = segment(read.volume, model, options, context.reporter)
-    write_label_map(context.folder / LABELS_NAME, result.label_map, like=read.grid)
-    (context.folder / NOTES).mkdir()
-    report = json.dumps(json_values(result.report.as_dict()), indent=1) + "\n"
-    write_text_atomically(context.folder / NOTES / "report.json", report)
-    changed = replace(
-        case,
-        label_map=context.own_file(LABELS_NAME),
-        label_source="predicted",
-        annotated=tuple(label.id for label in organ_table()),
-    )
-    return (changed,)
 
 
 def weights_digests(parameters: SegmentParameters, surroundings: Surroundings) -> Mapping[str, str]:

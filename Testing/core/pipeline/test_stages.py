@@ -18,20 +18,40 @@ import numpy as np
 import pytest
 
 from FlareMRCore.data.label_io import read_label_map, write_label_map
-from FlareMRCore.data.labels import organ_table
+from FlareMRCore.data.labels import organ_table, structure_table
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.data.volume_io import read_volume, write_volume
 from FlareMRCore.errors import Cancelled, DatasetError, InputError, RecipeError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.artifacts import Artifact
+from FlareMRCore.pipeline.filter_report import read_filter_report
 from FlareMRCore.pipeline.recipe import Recipe, StageSpec
 from FlareMRCore.pipeline.recipe_cases import CaseFilter
 from FlareMRCore.pipeline.runner import RunOptions, run_recipe
 from FlareMRCore.pipeline.stages import STAGES
+from FlareMRCore.pipeline.stages_filters import (
+    FilterAnatomyParameters,
+    FilterUncertaintyParameters,
+    FilterVolumeRatioParameters,
+)
 from FlareMRCore.pipeline.stages_images import (
     KeepLargestParameters,
     PhantomCohortParameters,
     ResampleParameters,
+)
+from FlareMRCore.pipeline.stages_kidney import FilterKidneyParameters
+from FlareMRCore.pipeline.stages_label_values import (
+    ConfidenceMaskParameters,
+    HideLabelsParameters,
+    RemapLabelsParameters,
+    ShownLabels,
+    ZeroOutsideParameters,
+)
+from FlareMRCore.pipeline.stages_labels import (
+    CorrectPartialParameters,
+    FuseRoundsParameters,
+    MergeBranchesParameters,
+    UnionWithTruthParameters,
 )
 from FlareMRCore.pipeline.stages_results import EvaluateParameters, SegmentParameters
 from FlareMRCore.pipeline.stages_review import REVIEW_NAME, ApplyReviewParameters
@@ -50,7 +70,43 @@ SOURCE = CaseFilter(domain="source")
 def _spec(stage_id: str, parameters: Any, **inputs: str) -> StageSpec:
     where = SOURCE if stage_id in ("pack",) else CaseFilter()
     use = {"cohort": "phantom-cohort", "train": "train-segmentation"}.get(stage_id, stage_id)
-    return StageSpec(stage_id, use, parameters, {s: (name,) for s, name in inputs.items()}, where)
+    slots = {slot: tuple(names.split()) for slot, names in inputs.items()}
+    return StageSpec(stage_id, use, parameters, slots, where)
+
+
+def _of_source(stage_id: str, parameters: Any, **inputs: str) -> StageSpec:
+    return replace(_spec(stage_id, parameters, **inputs), where=SOURCE)
+
+
+LIVER = ("liver",)
+TWICE = "keep-largest hide-labels"
+LABEL_SPECS = (
+    _of_source(
+        "hide-labels", HideLabelsParameters((ShownLabels("liver", 1.0, LIVER),)), cases="cohort"
+    ),
+    _of_source(
+        "correct-partial", CorrectPartialParameters(), cases="keep-largest",
+        references="hide-labels",
+    ),
+    _of_source(
+        "union-with-truth", UnionWithTruthParameters(LIVER), cases="keep-largest",
+        references="hide-labels",
+    ),
+    _of_source("merge-branches", MergeBranchesParameters(), branches=TWICE),
+    _of_source("fuse-rounds", FuseRoundsParameters(), rounds=TWICE),
+    _spec("zero-outside", ZeroOutsideParameters(), cases="cohort"),
+    _spec("remap-labels", RemapLabelsParameters(((1, 14),)), cases="cohort"),
+    _spec("confidence-mask", ConfidenceMaskParameters(), cases="segment"),
+    _of_source(
+        "filter-volume-ratio", FilterVolumeRatioParameters(), cases="keep-largest",
+        references="hide-labels",
+    ),
+    _of_source(
+        "filter-uncertainty", FilterUncertaintyParameters(drop_share=0.0), rounds=TWICE
+    ),
+    _of_source("filter-anatomy", FilterAnatomyParameters(), cases="keep-largest"),
+    _spec("filter-kidney", FilterKidneyParameters(), cases="cohort", references="segment"),
+)  # fmt: skip
 
 
 SPECS = (
@@ -70,11 +126,17 @@ SPECS = (
     ),
     _spec("export-weights", ExportParameters("test-model", "Test"), networks="train"),
     replace(
-        _spec("segment", SegmentParameters(mode="fast"), cases="cohort", model="export-weights"),
+        _spec(
+            "segment",
+            SegmentParameters(mode="fast", confidence=True),
+            cases="cohort",
+            model="export-weights",
+        ),
         where=CaseFilter(part="default/test"),
     ),
     _spec("apply-review", ApplyReviewParameters(), cases="segment"),
     _spec("evaluate", EvaluateParameters(), predictions="segment", references="cohort"),
+    *LABEL_SPECS,
 )
 RECIPE = Recipe("stages", "Stages", "All of them.", "paper", "paper", SPECS)
 OPTIONS = RunOptions(device="cpu", threads=1)
@@ -129,7 +191,7 @@ def _image_summary(artifact: Artifact) -> dict[str, float]:
     for path in sorted(artifact.folder.rglob("*.nii.gz")):
         name = path.relative_to(artifact.folder).as_posix()
         if path.name == "labels.nii.gz":
-            array = read_label_map(path).array
+            array = read_label_map(path, structure_table()).array
             found[name] = float((array * np.arange(1, array.size + 1).reshape(array.shape)).sum())
         else:
             found[name] = float(read_volume(path).array.mean())
@@ -165,6 +227,13 @@ def _review_summary(artifact: Artifact) -> dict[str, float]:
     return {"cases": len(artifact.record["cases"]), "pseudo-labels": len(applied)}
 
 
+def _filter_summary(artifact: Artifact) -> dict[str, float]:
+    report = read_filter_report(artifact.folder)
+    findings = [finding for line in report.cases for finding in line.findings]
+    measured = sum(f.measured for f in findings if f.measured is not None)
+    return {"cases": len(report.cases), "kept": report.kept, "measured": measured}
+
+
 def _segment_summary(artifact: Artifact) -> dict[str, float]:
     # Two steps of training say nothing about organs; only the grid is worth comparing.
     return {"voxels": float(read_label_map(artifact.folder / "labels.nii.gz").array.size)}
@@ -180,6 +249,9 @@ SUMMARIES: Mapping[str, Callable[[Artifact], dict[str, float]]] = {
     "segment": _segment_summary,
     "apply-review": _review_summary,
     "evaluate": _score_summary,
+    **{spec.id: _image_summary for spec in LABEL_SPECS},
+    **{spec.id: _filter_summary for spec in LABEL_SPECS if spec.id.startswith("filter-")},
+    "confidence-mask": _segment_summary,
 }
 
 
