@@ -196,7 +196,7 @@ class MrmlBridge:
         node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
         image = orientedImage(labels, ijkToRas(volumeNode))
         wanted = options.wantedOrgans()
-        _fill(node.GetSegmentation(), image, [x for x in organ_table() if x.id in wanted])
+        fillSegments(node.GetSegmentation(), image, [x for x in organ_table() if x.id in wanted])
         self._placeUnder(volumeNode, node)
         _writeProvenance(node, volumeNode, options, record)
         return node
@@ -324,7 +324,7 @@ def segmentIdsByOrgan(segmentationNode: Any) -> dict[str, str]:
     return found
 
 
-def _fill(segmentation: Any, image: Any, labels: Sequence[Label]) -> None:
+def fillSegments(segmentation: Any, image: Any, labels: Sequence[Label]) -> None:
     """Replace the segments of `labels`, which share `image`; names and colors users gave stay."""
     if segmentation.GetSourceRepresentationName() != BINARY_LABELMAP:
         segmentation.CreateRepresentation(BINARY_LABELMAP)

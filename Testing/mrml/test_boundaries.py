@@ -14,7 +14,7 @@ LIBS = (
     REPOSITORY / "FlareMRTrain" / "FlareMRTrainLib",
 )
 NETWORK = {"socket", "http", "urllib", "urllib3", "requests", "ftplib", "ssl", "asyncio"}
-BRIDGES = {"MrmlBridge.py", "MrmlGeometry.py", "SegmentationExport.py"}
+BRIDGES = {"MrmlBridge.py", "MrmlGeometry.py", "SegmentationExport.py", "TrainScene.py"}
 BUNDLED = {
     "slicer",
     "vtk",
