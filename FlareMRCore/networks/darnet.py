@@ -21,6 +21,8 @@ from FlareMRCore.networks.blocks import BlockStyle, ConvBlock, initialize_convol
 from FlareMRCore.networks.shapes import check_minimum, check_multiple
 
 STYLE_LENGTH = 8
+STYLE_STEPS = 5
+"""Strided steps of the published style encoder."""
 SLOPE = 0.2
 STYLE = BlockStyle(2, negative_slope=SLOPE)
 WIDTH = 32
@@ -37,12 +39,17 @@ class DARNet(nn.Module):
     Args:
         domains: names of the domains, e.g. ``("ct", "mr")``.
         width: features of the first layer.
+        style_steps: strided steps of the style encoders, see `style_depth`.
     """
 
-    def __init__(self, domains: Sequence[str], *, width: int = WIDTH) -> None:
+    def __init__(
+        self, domains: Sequence[str], *, width: int = WIDTH, style_steps: int = STYLE_STEPS
+    ) -> None:
         super().__init__()
         self.content = ContentEncoder(width)
-        self.styles = nn.ModuleDict({domain: StyleEncoder(width) for domain in domains})
+        self.styles = nn.ModuleDict(
+            {domain: StyleEncoder(width, steps=style_steps) for domain in domains}
+        )
         self.decoder = StyleDecoder(width)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
@@ -88,11 +95,16 @@ class ContentEncoder(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """Image (B, 1, J, I) to style (B, 8)."""
+    """Image (B, 1, J, I) to style (B, 8).
 
-    def __init__(self, width: int = WIDTH) -> None:
+    Args:
+        width: features of the first layer.
+        steps: strided convolutions, see `style_depth`.
+    """
+
+    def __init__(self, width: int = WIDTH, *, steps: int = STYLE_STEPS) -> None:
         super().__init__()
-        widths = (width, 2 * width, 4 * width, 4 * width, 4 * width, 4 * width)
+        widths = (width, 2 * width, *(4 * width,) * (steps - 1))
         self.layers = nn.Sequential(
             ConvBlock(1, width, style=STYLE, kernel=(7, 7)),
             *(
@@ -100,7 +112,7 @@ class StyleEncoder(nn.Module):
                 for before, after in pairwise(widths)
             ),
         )
-        self.head = nn.Conv2d(4 * width, STYLE_LENGTH, 1)
+        self.head = nn.Conv2d(widths[-1], STYLE_LENGTH, 1)
         initialize_convolutions(self, 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -257,6 +269,15 @@ def image_depth(size: int) -> int:
         message = f"An image discriminator needs 4 pixels at its coarsest scale, not {size}."
         raise UsageError(message, code="network.plan", hint="Use larger images.")
     return depth
+
+
+def style_depth(size: int) -> int:
+    """Strided steps of a style encoder, five at most, after which 8 of `size` pixels remain.
+
+    The last norm hands on how values are distributed, and of a few of them that is nothing: with
+    five steps on slices of 64 pixels all styles came out alike. At least one step.
+    """
+    return max(1, min(STYLE_STEPS, max(size, 1).bit_length() - 4))
 
 
 def content_depth(size: int) -> int:

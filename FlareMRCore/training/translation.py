@@ -22,6 +22,7 @@ from FlareMRCore.networks.darnet import (
     ContentDiscriminator,
     DARNet,
     ImageDiscriminator,
+    style_depth,
 )
 from FlareMRCore.progress import Reporter
 from FlareMRCore.training.augmentation import apply_augmentation, draw_augmentation
@@ -95,7 +96,10 @@ def generating_networks(description: TranslatorDescription) -> nn.ModuleDict:
     CycleGAN: "to_target" and "to_source"; DARNet: "translator".
     """
     if description.family == "darnet":
-        return nn.ModuleDict({"translator": DARNet(DOMAINS, width=description.width)})
+        steps = description.style_steps
+        return nn.ModuleDict(
+            {"translator": DARNet(DOMAINS, width=description.width, style_steps=steps)}
+        )
     return nn.ModuleDict({f"to_{d}": _generator(description) for d in reversed(DOMAINS)})
 
 
@@ -132,6 +136,7 @@ def _description(parameters: TranslationParameters) -> TranslatorDescription:
         len(parameters.patch_shape),
         parameters.width or published,
         parameters.blocks,
+        style_depth(min(parameters.patch_shape)),
     )
 
 

@@ -97,3 +97,4 @@ class TranslatorDescription:
     dimensions: int
     width: int
     blocks: int
+    style_steps: int = 5
