@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 
 from FlareMRCore.cli.console import format_table, write_line
+from FlareMRCore.cli.recipe_results import RESULT_HELP, RESULT_STEPS, add_result_arguments
 from FlareMRCore.cli.recipe_runs import RUN_STEPS
 from FlareMRCore.cli.recipe_show import SHOW_STEPS, tell
-from FlareMRCore.pipeline.artifact_store import ArtifactStore
+from FlareMRCore.pipeline.artifact_store import DEFAULT_STORE, ArtifactStore
 from FlareMRCore.pipeline.recipe import DEFAULT, recipe_names
 from FlareMRCore.pipeline.recipe_parsing import load_recipe
 from FlareMRCore.pipeline.stages import STAGES
 
-STORE = Path("flaremr-store")
 HELP = {
     "list": "recipes that come with FlareMR, and kinds of stages",
     "show": "stages with inputs and parameters",
@@ -26,6 +26,7 @@ HELP = {
     "runs": "runs of a store, newest first",
     "status": "how far each stage of a recipe, or of a run, is",
     "prune": "remove what no recent run uses",
+    **RESULT_HELP,
 }
 """What each step does."""
 
@@ -40,22 +41,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     names = {name: steps.add_parser(name, help=text) for name, text in HELP.items()}
-    for name in ("show", "check", "edit", "run", "start", "status"):
+    for name in ("show", "check", "edit", "run", "start", "status", "export-job"):
         _add_recipe(names[name])
     for name in ("run", "start", "status"):
         _add_inputs(names[name])
-    for name in ("runs", "prune"):
+    for name in ("runs", "prune", *RESULT_HELP):
         _add_store(names[name])
     for name in ("run", "start"):
         _add_run(names[name])
     for name in ("resume", "stop"):
         names[name].add_argument("run", type=Path, metavar="RUN", help="folder of a run")
-    for name in ("list", "show", "check", "edit", "start", "resume", "stop", "runs", "status"):
+    for name in HELP.keys() - {"run", "prune"}:
         names[name].add_argument("--json", action="store_true", help="write JSON")
     for step in names.values():
         _add_json_progress(step)
     _add_check(names["check"])
     _add_edit(names["edit"])
+    add_result_arguments(names)
     names["run"].add_argument("--run-folder", type=Path, help=argparse.SUPPRESS)
     names["stop"].add_argument(
         "--wait", type=float, default=0.0, metavar="S", help="seconds to wait for its end"
@@ -73,7 +75,9 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", type=Path, default=STORE, metavar="FOLDER", help="the store")
+    parser.add_argument(
+        "--store", type=Path, default=DEFAULT_STORE, metavar="FOLDER", help="the store"
+    )
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         FlareMRError: see `FlareMRCore.pipeline.recipe_parsing` and `FlareMRCore.pipeline.runner`.
     """
-    steps = {"list": _list, "prune": _prune, **SHOW_STEPS, **RUN_STEPS}
+    steps = {"list": _list, "prune": _prune, **SHOW_STEPS, **RUN_STEPS, **RESULT_STEPS}
     steps[arguments.step](arguments)
     return 0
 

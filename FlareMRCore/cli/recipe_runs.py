@@ -14,12 +14,15 @@ from FlareMRCore.cli.recipe_show import chosen_recipe, tell
 from FlareMRCore.data.dataset import Dataset
 from FlareMRCore.errors import UsageError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
+from FlareMRCore.pipeline.following import follow_recipe
+from FlareMRCore.pipeline.process_team import Team
 from FlareMRCore.pipeline.recipe import Recipe, recipe_path
 from FlareMRCore.pipeline.run_log import RUN_NAME, new_run_folder
 from FlareMRCore.pipeline.run_reading import RunReading, log_tail, read_run, runs_of
 from FlareMRCore.pipeline.runner import RunOptions, RunResult, run_recipe
 from FlareMRCore.pipeline.stage import MODEL, SCORES
 from FlareMRCore.pipeline.stages import STAGES
+from FlareMRCore.progress import SilentReporter
 
 
 def _dataset(arguments: argparse.Namespace) -> Dataset | None:
@@ -39,8 +42,12 @@ def _run(arguments: argparse.Namespace) -> None:
         folder=arguments.run_folder,
         words=run_words(arguments),
     )
-    reporter = job_reporter(arguments)
     store = ArtifactStore(arguments.store)
+    if not Team.from_environment().leads:
+        silent = SilentReporter(arguments.is_cancelled)
+        follow_recipe(recipe, _dataset(arguments), store, silent, options)
+        return
+    reporter = job_reporter(arguments)
     result = run_recipe(recipe, _dataset(arguments), store, reporter, options)
     made = _results(recipe, result)
     if arguments.output and made:
