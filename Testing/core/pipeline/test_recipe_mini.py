@@ -18,8 +18,10 @@ from FlareMRCore.pipeline.recipe import recipe_names
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LARGE_ORGANS = ("liver", "right_kidney", "left_kidney", "spleen", "stomach")
-LOWEST_DICE = 0.3
-"""0.39 was seen with the steps of the preset mini; untrained networks stay below 0.1."""
+LOWEST_DICE = 0.6
+SMALLEST_GAIN = 0.15
+"""Of every recipe over the baseline, which sees no MR and nothing like it."""
+BASELINE = "ct-only"
 
 
 def _start(name: str, store: Path) -> subprocess.Popen[bytes]:
@@ -54,7 +56,10 @@ def test_a_killed_run_resumes_and_ends_like_a_straight_one(name: str, tmp_path: 
         key: a.digest for key, a in killed.items()
     }
     dice = _large_organ_dice(straight)
-    assert dice >= LOWEST_DICE
+    if name == BASELINE:
+        assert dice <= LOWEST_DICE - SMALLEST_GAIN
+    else:
+        assert dice >= LOWEST_DICE
 
 
 def _large_organ_dice(artifacts: dict[str, Artifact]) -> float:
