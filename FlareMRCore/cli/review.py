@@ -9,14 +9,13 @@ from typing import Any
 
 from FlareMRCore.cli.console import JobReporter, format_table, job_reporter, write_line
 from FlareMRCore.data.dataset import DOMAINS, MODALITIES
-from FlareMRCore.pipeline.artifact_store import ArtifactStore
+from FlareMRCore.pipeline.artifact_store import DEFAULT_STORE, ArtifactStore
 from FlareMRCore.pipeline.review import decide, review_queue
 from FlareMRCore.pipeline.review_decisions import ACCEPT, CORRECT, REJECT, UNDO
 from FlareMRCore.pipeline.review_subjects import default_stage, find_run, subject_of
 from FlareMRCore.pipeline.run_reading import RunReading
 from FlareMRCore.pipeline.training_case import NewCase, add_training_case
 
-STORE = Path("flaremr-store")
 DECISIONS = {
     ACCEPT: "note that a pseudo-label is right",
     REJECT: "note that a pseudo-label must not be trained on",
@@ -54,7 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", type=Path, default=STORE, metavar="FOLDER", help="the store")
+    parser.add_argument(
+        "--store", type=Path, default=DEFAULT_STORE, metavar="FOLDER", help="the store"
+    )
     parser.add_argument(
         "--run", type=Path, metavar="FOLDER", help="folder of the run; default: the newest"
     )

@@ -25,6 +25,8 @@ from FlareMRCore.pipeline.artifacts import RECORD_NAME, Artifact, read_artifact
 from FlareMRCore.pipeline.file_lock import is_locked, try_lock
 
 FAILURE_NAME = "failed.json"
+DEFAULT_STORE = Path("flaremr-store")
+"""Store of commands that name none, in the working folder."""
 
 
 @dataclass(frozen=True, slots=True)
