@@ -134,7 +134,7 @@ def _sequence_signal(kind: str, t1: Table, t2: Table, adc: Table, rng: Generator
 
 def _chemical_shift(signal: Table, fat: Table, kind: str, rng: Generator) -> Table:
     """Fat suppressed, opposed to water, or bright as is."""
-    if kind == "dwi" or rng.random() < 0.55:
+    if kind == "dwi" or rng.random() < 0.4:
         return np.asarray(signal * (1 - fat * rng.uniform(0.75, 1.0)))
     if kind == "t1" and rng.random() < 0.4:
         return np.asarray(signal * np.abs(1 - 2 * np.minimum(fat, 0.45)))
