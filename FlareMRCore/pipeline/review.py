@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.errors import UsageError
+from FlareMRCore.imaging.pseudo_label_filters import Objection
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
+from FlareMRCore.pipeline.filter_report import FILTER_NAME, Finding, read_filter_report
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.review_decisions import (
     CORRECT,
@@ -70,6 +72,7 @@ def review_queue(run: RunReading, reporter: Reporter, stage_id: str = "") -> tup
     store = ArtifactStore(run.store)
     found = subjects(run, stage_id)
     earlier = _earlier_labels(run, found)
+    failed = _filter_failures(run, found[0].stage_id)
     items = []
     for number, subject in enumerate(found):
         reporter.advance("review", number, len(found))
@@ -77,7 +80,9 @@ def review_queue(run: RunReading, reporter: Reporter, stage_id: str = "") -> tup
         if labels is None:
             continue
         rounds = [*earlier.get(_examination(subject.case), ()), (labels.sha256, labels.path)]
-        items.append(_item(store, subject, doubt_of(store, subject.artifact, rounds)))
+        doubt = doubt_of(store, subject.artifact, rounds)
+        doubt = doubt.with_objections(failed.get(subject.case.case_id, ()))
+        items.append(_item(store, subject, doubt))
     reporter.advance("review", len(found), len(found))
     return tuple(sorted(items, key=lambda item: -item.doubt.score))
 
@@ -179,6 +184,29 @@ def _earlier_labels(
             if labels is not None and labels.sha256 not in hashes:
                 same.append((labels.sha256, labels.path))
     return known
+
+
+def _filter_failures(run: RunReading, stage_id: str) -> dict[str, tuple[Objection, ...]]:
+    """Tests that cases failed in the filters of this round, by case."""
+    ids = [stage.id for stage in run.stages]
+    found: dict[str, tuple[Objection, ...]] = {}
+    for stage in run.stages[ids.index(stage_id) :]:
+        if stage.id != stage_id and stage.use == _use_of(run, stage_id):
+            break
+        for folder in stage.folders:
+            if not (folder / FILTER_NAME).is_file():
+                continue
+            for case in read_filter_report(folder).cases:
+                failed = tuple(_objection(f) for f in case.findings if not f.kept)
+                found[case.case_id] = (*found.get(case.case_id, ()), *failed)
+    return found
+
+
+def _objection(finding: Finding) -> Objection:
+    measured = finding.measured or 0.0
+    is_high = finding.high is not None and measured >= finding.high
+    limit = finding.high if is_high or finding.low is None else finding.low
+    return Objection(finding.rule, finding.organ or "all", measured, limit or 0.0)
 
 
 def _use_of(run: RunReading, stage_id: str) -> str:

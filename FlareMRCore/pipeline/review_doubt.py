@@ -47,6 +47,11 @@ class Doubt:
     score: float
     objections: tuple[Objection, ...]
 
+    def with_objections(self, more: Sequence[Objection]) -> Doubt:
+        """The same with what others say against it, each counting as one's own."""
+        score = self.score + sum(MILD.get(objection.rule, 1.0) for objection in more)
+        return Doubt(round(score, 4), (*self.objections, *more))
+
 
 def doubt_of(store: ArtifactStore, artifact: Path, labels: Sequence[tuple[str, Path]]) -> Doubt:
     """Doubt about the last of `labels`; remembered in the store.

@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 
 from FlareMRCore.errors import DatasetError, UsageError
+from FlareMRCore.pipeline.filter_report import (
+    FilteredCase,
+    FilterReport,
+    Finding,
+    write_filter_report,
+)
 from FlareMRCore.pipeline.review import decide, review_queue
 from FlareMRCore.pipeline.review_decisions import ACCEPT, CORRECT, REJECT, UNDO
 from FlareMRCore.pipeline.review_subjects import (
@@ -64,6 +70,23 @@ def test_the_most_doubtful_comes_first(run: RunReading) -> None:
     assert all(item.subject.case.image.path.is_file() for item in items)
     later = review_queue(run, SilentReporter(), "pseudo-2")
     assert all("rounds-differ" in {o.rule for o in item.doubt.objections} for item in later)
+
+
+def test_failed_filters_add_doubt_in_their_round(run: RunReading) -> None:
+    before = {i.subject.case.case_id: i for i in review_queue(run, SilentReporter(), "pseudo")}
+    case = before["phantom-1002-venous"].subject.case
+    finding = Finding("volume-high", "liver", False, 9.0, 1.0, 5.0, "mL", "Too much.")
+    line = FilteredCase(case.case_id, case.patient_id, case.sequence, False, "x", (finding,))
+    reviewed = run.stage("reviewed")
+    assert reviewed is not None
+    write_filter_report(reviewed.folders[0], FilterReport("volume-ratio", (line,)))
+    items = {i.subject.case.case_id: i for i in review_queue(run, SilentReporter(), "pseudo")}
+    after = items[case.case_id].doubt
+    assert after.score == before[case.case_id].doubt.score + 1
+    assert (after.objections[-1].rule, after.objections[-1].limit) == ("volume-high", 5.0)
+    assert items["phantom-1001-t2"].doubt == before["phantom-1001-t2"].doubt
+    later = review_queue(run, SilentReporter(), "pseudo-2")
+    assert all(o.rule != "volume-high" for item in later for o in item.doubt.objections)
 
 
 def test_decisions_show_in_the_queue(run: RunReading, tmp_path: Path) -> None:
