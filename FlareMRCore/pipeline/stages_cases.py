@@ -1,12 +1,14 @@
-"""Stages that choose cases, or pass labels between forms of one case; no image is looked at."""
+"""Stages that choose cases, or pass labels between images on one grid, without changing any."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Literal
 
-from FlareMRCore.pipeline.case_labels import without_labels
+from FlareMRCore.data.volume_io import read_volume
+from FlareMRCore.pipeline.case_labels import read_case_labels, require_one_grid, without_labels
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import CASE, CASES, Slot, Stage, StageContext, StageInputs
 
@@ -24,7 +26,14 @@ class SelectParameters:
 
 @dataclass(frozen=True, slots=True)
 class AdoptLabelsParameters:
-    """Nothing to choose: cases belong together by their id."""
+    """Whose labels a case takes.
+
+    Attributes:
+        partner: ``"case"``: another form of the same case, by its id; ``"patient"``: any case of
+            the same patient, which it must have been aligned with.
+    """
+
+    partner: Literal["case", "patient"] = "case"
 
 
 def select(
@@ -37,21 +46,32 @@ def select(
 def adopt_labels(
     inputs: StageInputs, parameters: AdoptLabelsParameters, context: StageContext
 ) -> tuple[RecipeCase, ...]:
-    """The case with the labels that another stage gave the case of the same id; else without.
+    """The case with the labels that another stage gave its partner; else without.
 
-    So labels found in one form of an image, such as its edges, join another form of it.
+    So labels found in one form of an image, such as its edges, join another form of it, and those
+    of one sequence the others that were brought onto its grid.
+
+    Raises:
+        GeometryError: labels and image lie on different grids.
     """
     case = inputs.case()
-    for other in inputs.cases["labels"]:
-        if other.case_id == case.case_id and other.label_map is not None:
-            found = replace(
-                case,
-                label_map=other.label_map,
-                label_source=other.label_source,
-                annotated=other.annotated,
-            )
-            return (found,)
-    return (without_labels(case),)
+    labeled = [other for other in inputs.cases["labels"] if other.label_map is not None]
+    if parameters.partner == "case":
+        found = [other for other in labeled if other.case_id == case.case_id]
+    else:
+        found = [other for other in labeled if other.patient_id == case.patient_id]
+    if not found:
+        return (without_labels(case),)
+    # Several owners: itself, else the first by id.
+    owner = min(found, key=lambda other: (other.case_id != case.case_id, other.case_id))
+    require_one_grid(case, (read_volume(case.image.path), read_case_labels(owner)))
+    adopted = replace(
+        case,
+        label_map=owner.label_map,
+        label_source=owner.label_source,
+        annotated=owner.annotated,
+    )
+    return (adopted,)
 
 
 CASE_STAGES: Mapping[str, Stage] = MappingProxyType(

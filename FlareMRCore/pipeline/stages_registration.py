@@ -78,19 +78,23 @@ def register(
 ) -> tuple[RecipeCase, ...]:
     """The case aligned with its reference, on the reference's grid; transform.npz is kept.
 
-    A reference itself comes back with its labels. A case without a reference, or one that cannot
-    be aligned, comes back as it is and, unless it keeps its own labels, without any. With
-    ``guides`` the transform is that of the guide of the same patient.
+    A reference itself comes back as it is. A case without a reference (a labeled one, if labels
+    are reused), or one that cannot be aligned, comes back as it is and, unless it keeps its own
+    labels, without any. With ``guides`` the transform is that of the guide of the same patient.
 
     Raises:
         DatasetError: the reference is of the target and its labels are manual.
     """
     case = inputs.case()
-    reference = _partner(case, inputs.cases["references"], parameters.partner)
+    references = inputs.cases["references"]
+    if parameters.labels == "reuse":
+        references = tuple(one for one in references if one.label_map is not None)
+    reference = _partner(case, references, parameters.partner)
     if reference is not None and parameters.labels == "reuse":
         require_allowed_labels(reference)
     if reference is not None and reference.case_id == case.case_id:
-        return (reference if parameters.labels == "reuse" else case,)
+        own = case if parameters.labels == "warp" else without_labels(case)
+        return (reference if parameters.labels == "reuse" else own,)
     guide = case
     if "guides" in inputs.cases:
         guide = _partner(case, inputs.cases["guides"], "patient") or case
@@ -196,8 +200,9 @@ def _moved(
     warped: dict[str, Volume] = {}
     for name, file in case.images.items():
         moving = read_volume(file.path)
-        # Outside of the image lies its own background: air is no 0 in CT.
-        warped[name] = warp_volume(transform, moving, grid, fill=float(moving.array.min()))
+        # 0 is what was not measured in MR (see `zero-outside`), and air lies lower in CT.
+        fill = min(0.0, float(moving.array.min()))
+        warped[name] = warp_volume(transform, moving, grid, fill=fill)
         write_volume(context.folder / f"{name}.nii.gz", warped[name])
     images = {name: context.own_file(f"{name}.nii.gz") for name in warped}
     moved = replace(case, images=images)

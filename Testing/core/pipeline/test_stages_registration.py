@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import StageInputs
 from FlareMRCore.pipeline.stages import STAGES
 from FlareMRCore.pipeline.stages_cases import AdoptLabelsParameters, SelectParameters
+from FlareMRCore.pipeline.stages_label_values import ZeroOutsideParameters
 from FlareMRCore.pipeline.stages_registration import PropagateParameters, RegisterParameters
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -165,3 +167,25 @@ def test_the_first_of_the_chosen_cases_go_on(tmp_path: Path) -> None:
     run = STAGES["select"].run
     assert run(inputs, SelectParameters(), None) == cases  # type: ignore[arg-type]
     assert run(inputs, SelectParameters(first=2), None) == cases[:2]  # type: ignore[arg-type]
+
+
+def test_aligned_sequences_take_the_labels_of_their_patient_later(tmp_path: Path) -> None:
+    still, labels = body()
+    moved, _ = body(SHIFT_VOX)
+    reference = case(tmp_path, "p1-delay", still, sequence="delay")
+    other = case(tmp_path, "p1-t2", moved, sequence="t2")
+    parameters = replace(TRANSLATION, labels="drop")
+    aligned = [
+        _register(tmp_path / one.case_id, one, (reference,), parameters=parameters)
+        for one in (reference, other)
+    ]
+    assert [one.label_map for one in aligned] == [None, None]
+    assert (read_volume(aligned[1].image.path).array[..., -2:] == 0).all()
+    owner = case(tmp_path / "predicted", "p1-delay", still, labels)
+    adopt, cut = STAGES["adopt-labels"].run, STAGES["zero-outside"].run
+    for one in aligned:
+        where = context(tmp_path / f"zeroed-{one.case_id}")
+        inputs = StageInputs({"cases": (one,), "labels": (owner,)})
+        (labeled,) = adopt(inputs, AdoptLabelsParameters("patient"), where)
+        (found,) = cut(StageInputs({"cases": (labeled,)}), ZeroOutsideParameters(), where)
+        assert _dice(_labels(found) > 0, labels > 0) > 0.97
