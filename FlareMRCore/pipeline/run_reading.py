@@ -10,6 +10,7 @@ from typing import Any
 
 from FlareMRCore.errors import DatasetError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
+from FlareMRCore.pipeline.artifacts import NOTES
 from FlareMRCore.pipeline.run_log import LOG_NAME, RUN_NAME
 from FlareMRCore.pipeline.run_pulse import Pulse, is_alive, read_pulse
 
@@ -100,8 +101,8 @@ class RunReading:
         return tuple(stage for stage in self.stages if stage.output in kinds and stage.folders)
 
 
-def read_run(folder: Path) -> RunReading:
-    """The run in `folder`.
+def read_run(folder: Path, *, with_stages: bool = True) -> RunReading:
+    """The run in `folder`; its stages are left out, because many take time, unless `with_stages`.
 
     Raises:
         DatasetError: there is no run, or its record is damaged.
@@ -116,6 +117,8 @@ def read_run(folder: Path) -> RunReading:
     pulse = read_pulse(folder)
     noted = content["stages"]
     plan = content.get("plan") or [{"id": stage_id} for stage_id in noted]
+    if not with_stages:
+        plan = []
     return RunReading(
         folder=folder,
         store=store.root,
@@ -133,15 +136,34 @@ def read_run(folder: Path) -> RunReading:
     )
 
 
-def runs_of(store: Path) -> tuple[RunReading, ...]:
-    """All runs of a store, newest first; damaged ones are left out."""
+def runs_of(store: Path, *, with_stages: bool = True) -> tuple[RunReading, ...]:
+    """All runs of a store, newest first; damaged ones are left out. See `read_run`."""
     found = []
     for path in sorted((store / "runs").glob(f"*/{RUN_NAME}"), reverse=True):
         try:
-            found.append(read_run(path.parent))
+            found.append(read_run(path.parent, with_stages=with_stages))
         except DatasetError:
             continue
     return tuple(found)
+
+
+def curve_file(stage: StageReading) -> Path | None:
+    """The curve of a training: among its resumable state while it runs, then among its notes."""
+    from FlareMRCore.training.curves import CURVE_NAME
+
+    places = [folder / NOTES / CURVE_NAME for folder in stage.folders[:1]]
+    places += [folder / CURVE_NAME for folder in stage.work[:1]]
+    return next((place for place in places if place.is_file()), None)
+
+
+def stage_curves(stage: StageReading) -> dict[str, list[float]]:
+    """Columns of the curve of a training by name, NaN where there is none; empty without one."""
+    from FlareMRCore.training.curves import read_curves
+
+    found = curve_file(stage)
+    if found is None:
+        return {}
+    return {name: values.tolist() for name, values in read_curves(found).items()}
 
 
 def log_tail(folder: Path, lines: int = LOG_LINES) -> str:

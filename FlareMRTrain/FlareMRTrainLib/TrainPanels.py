@@ -16,6 +16,7 @@ from FlareMRTrainLib.RecipePanel import RecipePanel
 from FlareMRTrainLib.ResultPanel import ResultPanel
 from FlareMRTrainLib.ReviewPanel import ReviewPanel
 from FlareMRTrainLib.RunPanel import RunPanel
+from FlareMRTrainLib.States import stateWord
 from FlareMRTrainLib.TrainParameterNode import FlareMRTrainParameterNode
 from FlareMRTrainLib.TrainSession import TrainSession
 
@@ -63,6 +64,7 @@ class TrainPanels:
         ui.refreshRunsButton.connect("clicked()", self.refresh)
         session.stateText.connect(self._onText)
         session.tabWanted.connect(self.openTab)
+        session.runChanged.connect(self.refresh)
 
     def setParameterNode(self, node: FlareMRTrainParameterNode | None) -> None:
         """Show another parameter node, or none while there is no scene."""
@@ -161,20 +163,3 @@ def runTitle(run: RunReading) -> str:
     day, clock = run.started[:8], run.started[9:15]
     when = f"{day[:4]}-{day[4:6]}-{day[6:]} {clock[:2]}:{clock[2:4]}:{clock[4:]} UTC"
     return f"{run.recipe} {run.preset}, {when}: {stateWord(run.state)}"
-
-
-def stateWord(state: str) -> str:
-    """What people read for the state of a run or a stage; the state itself if it has no word."""
-    words = {
-        "running": _("running"),
-        "done": _("done"),
-        "cached": _("done before"),
-        "incomplete": _("other parts are missing"),
-        "failed": _("failed"),
-        "cancelled": _("paused"),
-        "interrupted": _("interrupted"),
-        "stale": _("outdated"),
-        "missing": _("to do"),
-        "waiting": _("waiting"),
-    }
-    return words.get(state, state)

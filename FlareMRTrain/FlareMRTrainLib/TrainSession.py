@@ -24,7 +24,8 @@ class TrainSession:
 
     Signals: `changed` (): the parameter node is another one or has other values; `progress`
     (stage, fraction, secondsLeft) of a command; `stateText` (text): a sentence for the line below
-    the tabs; `tabWanted` (name): a panel wants another tab to be shown.
+    the tabs; `tabWanted` (name): a panel wants another tab to be shown; `runChanged` (): files of
+    runs were changed from here, look at them now.
 
     Args:
         runner: runs the commands of the panels, one after another.
@@ -35,6 +36,7 @@ class TrainSession:
         self.changed = Signal("")
         self.stateText = Signal("text")
         self.tabWanted = Signal("name")
+        self.runChanged = Signal("")
         self.runner = runner
         self.progress = runner.progress
         self.dialogs = dialogs if dialogs is not None else Dialogs()
@@ -82,19 +84,20 @@ class TrainSession:
             self.parameterNode.runFolder = "" if folder is None else str(folder)
 
     def runs(self) -> tuple[RunReading, ...]:
-        """All runs of the store, newest first."""
-        return runs_of(self.store())
+        """All runs of the store, newest first, without their stages."""
+        return runs_of(self.store(), with_stages=False)
 
     def run(self) -> RunReading | None:
         """The run that is shown, as its files are now; None if there is none."""
         node = self.parameterNode
-        if node is not None and node.runFolder:
-            try:
-                return read_run(Path(node.runFolder))
-            except FlareMRError as error:
-                self.stateText.emit(str(error))
-                return None
-        return next(iter(self.runs()), None)
+        newest = (run.folder for run in self.runs())
+        chosen = Path(node.runFolder) if node is not None and node.runFolder else None
+        folder = chosen or next(newest, None)
+        try:
+            return read_run(folder) if folder is not None else None
+        except FlareMRError as error:
+            self.stateText.emit(str(error))
+            return None
 
     def close(self) -> None:
         """End the commands; runs go on."""

@@ -40,6 +40,7 @@ CONNECTABLE = {  # class -> signals that may be connected to it
     "QPushButton": {"clicked()"},
     "QToolButton": {"clicked()"},
     "QCheckBox": {"toggled(bool)"},
+    "QSpinBox": {"valueChanged(int)"},
     "QComboBox": {"activated(int)"},
     "QListWidget": {
         *("itemChanged(QListWidgetItem*)", "itemClicked(QListWidgetItem*)"),
@@ -47,6 +48,7 @@ CONNECTABLE = {  # class -> signals that may be connected to it
     },
     "QTableWidget": {
         *("itemSelectionChanged()", "cellDoubleClicked(int,int)", "cellActivated(int,int)"),
+        "cellChanged(int,int)",
     },
     "QTabWidget": {"currentChanged(int)"},
     "ctkPathLineEdit": {"currentPathChanged(QString)"},

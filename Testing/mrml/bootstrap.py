@@ -18,6 +18,7 @@ LOGICS = {
     "segmentations": "vtkSlicerSegmentationsModuleLogic",
     "terminologies": "vtkSlicerTerminologiesModuleLogic",
     "tables": "vtkSlicerTablesLogic",
+    "plots": "vtkSlicerPlotsLogic",
     "sequences": "vtkSlicerSequencesLogic",
     "subjecthierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
     "transforms": "vtkSlicerTransformLogic",
