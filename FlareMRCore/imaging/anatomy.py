@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from FlareMRCore.data.geometry import nearest_axes
 from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.imaging.components import Components, label_components
 
@@ -70,7 +71,7 @@ class _Foreground:
         return self.components.largest(value)
 
 
-def apply_anatomy_rules(label_map: LabelMap) -> LabelMap:
+def apply_anatomy_rules(label_map: LabelMap, *, min_extent_mm: float = 0.0) -> LabelMap:
     """`label_map` without what lies where it cannot; unchanged if liver or left kidney is missing.
 
     In this order: liver, stomach, gallbladder, pancreas and adrenals end 24 mm past the ends of
@@ -79,10 +80,14 @@ def apply_anatomy_rules(label_map: LabelMap) -> LabelMap:
     at the foot end of the left kidney and 30 mm above the liver. If the left kidney lies above the
     liver, the last two rules are left out: the image is probably upside down.
 
-    Organs that the label table lacks are passed over.
+    Organs that the label table lacks are passed over. An image that is not longer than
+    `min_extent_mm` from foot to head stays as it is: too little of the trunk is in view.
 
     Source: He et al., FLARE24 task 3, post-processing code (in 3 mm slices there, in mm here).
     """
+    order, _ = nearest_axes(label_map.geometry.direction)
+    if label_map.geometry.extent_mm[order.index(2)] <= min_extent_mm:
+        return label_map
     ids = {label.id: label.value for label in label_map.labels}
     found = _Foreground.of(label_map)
     liver, kidney = (found.largest(ids.get(name, -1)) for name in ("liver", "left_kidney"))

@@ -138,7 +138,7 @@ def _view_logits(
         )
     seen, inner = pad_to_multiple(apply_view(x, view), spec.multiple_of)
     shape = _spatial(seen)
-    boxes = window_boxes(shape, plan.window or shape)
+    boxes = window_boxes(shape, plan.window or shape, plan.overlap)
     ticker.total = max(ticker.total, len(boxes) * len(plan.views) * _leaves(passes))
     if len(boxes) == 1:
         logits = passes(seen).to(plan.accumulate_on)

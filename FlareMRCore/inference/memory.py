@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from FlareMRCore.data.geometry import Shape
 from FlareMRCore.errors import OutOfMemoryError
+from FlareMRCore.inference.sliding_window import Overlap
 from FlareMRCore.inference.views import IDENTITY
 from FlareMRCore.progress import Reporter
 
@@ -50,12 +51,14 @@ class Plan:
         window: shape of sliding windows; None for the whole input at once.
         accumulate_on: device of the sum over windows and views.
         views: names of the views.
+        overlap: of sliding windows.
     """
 
     device: str
     window: Shape | None
     accumulate_on: str
     views: tuple[str, ...]
+    overlap: Overlap = "adaptive"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,12 @@ class Cleaned:
 
 
 def clean(
-    labels: NDArray[np.uint8], geometry: Geometry, *, keep_largest: bool, anatomy_rules: bool
+    labels: NDArray[np.uint8],
+    geometry: Geometry,
+    *,
+    keep_largest: bool,
+    anatomy_rules: bool,
+    min_extent_mm: float = 0.0,
 ) -> Cleaned:
     """`labels` without stray pieces; a result with organs never becomes one without.
 
@@ -45,6 +50,7 @@ def clean(
         geometry: their grid.
         keep_largest: drop all but the largest 26-connected piece of each organ.
         anatomy_rules: apply the anatomical rules.
+        min_extent_mm: apply them only to images longer than this from foot to head.
     """
     values = organ_table().values
     box = foreground_box(labels)
@@ -62,7 +68,7 @@ def clean(
     result[box.slices] = largest if keep_largest else inside
     notes: list[str] = []
     if anatomy_rules:
-        result, notes = _with_rules(result, geometry)
+        result, notes = _with_rules(result, geometry, min_extent_mm)
     counts = _counts(result[box.slices])
     voxel_ml = geometry.voxel_volume_mm3 / 1000
     volumes = {value: float(counts[value] * voxel_ml) for value in values}
@@ -135,14 +141,15 @@ def _rounded(number: float | None) -> float | None:
 
 
 def _with_rules(
-    labels: NDArray[np.uint8], geometry: Geometry
+    labels: NDArray[np.uint8], geometry: Geometry, min_extent_mm: float
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """Labels after the anatomical rules, and what they removed altogether.
 
     Unchanged if nothing at all would be left.
     """
     table = organ_table()
-    kept = apply_anatomy_rules(LabelMap(labels, geometry, table)).array
+    whole = LabelMap(labels, geometry, table)
+    kept = apply_anatomy_rules(whole, min_extent_mm=min_extent_mm).array
     if not kept.any() and labels.any():
         return labels, ["The anatomical rules would remove everything; they were not applied."]
     before, after = _counts(labels), _counts(kept)

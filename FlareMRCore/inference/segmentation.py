@@ -34,6 +34,7 @@ from FlareMRCore.inference.preparation import Frame, prepare, restore
 from FlareMRCore.inference.region import Region, find_region, whole_region
 from FlareMRCore.inference.report import OrganResult, SegmentationReport, StageReport
 from FlareMRCore.inference.session import Stopwatch, torch_threads
+from FlareMRCore.inference.sliding_window import Overlap
 from FlareMRCore.inference.stages import StageOptions, StageResult, run_stage
 from FlareMRCore.inference.system_memory import peak_memory_bytes
 from FlareMRCore.inference.upsampling import upsample_values
@@ -59,6 +60,8 @@ class SegmentOptions:
         threads: processor threads; None leaves them as torch chose.
         keep_largest: drop all but the largest piece of each organ.
         anatomy_rules: apply the anatomical rules of `imaging.anatomy`.
+        anatomy_min_extent_mm: only to images longer than this from foot to head.
+        overlap: of sliding windows, see `window_boxes`.
         allow_ct: go on if the image looks like CT.
         confidence_map: also return the probability of each voxel's label.
         half_precision: use half precision where it proves right; False for float32 always.
@@ -71,6 +74,8 @@ class SegmentOptions:
     threads: int | None = None
     keep_largest: bool = True
     anatomy_rules: bool = False
+    anatomy_min_extent_mm: float = 0.0
+    overlap: Overlap = "adaptive"
     allow_ct: bool = False
     confidence_map: bool = False
     half_precision: bool = True
@@ -176,6 +181,7 @@ def _cleaned(
         geometry,
         keep_largest=options.keep_largest,
         anatomy_rules=options.anatomy_rules,
+        min_extent_mm=options.anatomy_min_extent_mm,
     )
     return overlaid(cleaned, over, geometry)
 
@@ -238,7 +244,7 @@ def _run(job: _Job, stage: str, frame: Frame, region: Region) -> StageResult:
         limit = 1
     is_final = stage in (_organ_stage(job.model, job.options.mode), TUMOR)
     views = view_names(job.model.spec(stage).views, limit=limit if is_final else 1)
-    options = StageOptions(job.device.name, views, job.options.half_precision)
+    options = StageOptions(job.device.name, views, job.options.half_precision, job.options.overlap)
     with job.watch.phase(FINE if stage == TUMOR else stage):
         return run_stage(
             job.model, stage, frame=frame, box=region.box, options=options, reporter=job.reporter

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +17,10 @@ OVERLAP_STEP = 0.5
 SIGMA = 0.125
 """Spread of the Gaussian as a share of the window's length. Source: nnU-Net v2."""
 MANY_WINDOWS = 20
-"""Above this number windows overlap along K only. Source: He et al., FLARE 2024 task 3."""
+"""Above this number windows overlap along one axis only. Source: He et al., FLARE 2024 task 3."""
+Overlap = Literal["adaptive", "adaptive-i", "half"]
+"""Half overlap along every axis, or, of more than `MANY_WINDOWS`, along K only or I only."""
+_KEPT_AXIS = {"adaptive": 0, "adaptive-i": 2}
 
 
 def window_starts(length: int, window: int, step: float) -> list[int]:
@@ -34,15 +38,21 @@ def window_starts(length: int, window: int, step: float) -> list[int]:
     return [round(n * (length - window) / (count - 1)) for n in range(count)]
 
 
-def window_boxes(shape: Shape, window: Shape) -> list[Box]:
+def window_boxes(shape: Shape, window: Shape, overlap: Overlap = "adaptive") -> list[Box]:
     """Windows that cover an input of `shape`; windows longer than the input are cut to it.
 
-    Half overlap along every axis; if that makes more than `MANY_WINDOWS`, along K only.
+    Half overlap along every axis; if that makes more than `MANY_WINDOWS`, along one axis only:
+    K with ``"adaptive"``, I with ``"adaptive-i"``; ``"half"`` keeps all.
+
+    Source: He et al., FLARE 2024 task 3. The paper's step (1, 1, 0.5) is read as (x, y, z), half
+        overlap along z; the published code has the order (z, y, x).
     """
     k, j, i = (min(n, w) for n, w in zip(shape, window, strict=True))
     boxes = _boxes(shape, (k, j, i), (OVERLAP_STEP, OVERLAP_STEP, OVERLAP_STEP))
-    if len(boxes) > MANY_WINDOWS:
-        boxes = _boxes(shape, (k, j, i), (OVERLAP_STEP, 1.0, 1.0))
+    if len(boxes) > MANY_WINDOWS and overlap in _KEPT_AXIS:
+        steps = [1.0, 1.0, 1.0]
+        steps[_KEPT_AXIS[overlap]] = OVERLAP_STEP
+        boxes = _boxes(shape, (k, j, i), (steps[0], steps[1], steps[2]))
     return boxes
 
 

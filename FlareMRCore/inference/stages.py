@@ -18,6 +18,7 @@ from FlareMRCore.inference.plausibility import looks_like_ct
 from FlareMRCore.inference.precision import Precision
 from FlareMRCore.inference.preparation import Frame, pad_to_multiple
 from FlareMRCore.inference.report import StageReport
+from FlareMRCore.inference.sliding_window import Overlap
 from FlareMRCore.networks.builders import FOREGROUND_CLASSES, ORGAN_CLASSES
 from FlareMRCore.progress import Reporter
 from FlareMRCore.weights.registry import NetworkSpec
@@ -31,11 +32,13 @@ class StageOptions:
         device: where it starts.
         views: names of the views to average, identity first.
         allow_half: False for float32 in any case.
+        overlap: of sliding windows.
     """
 
     device: str
     views: tuple[str, ...]
     allow_half: bool
+    overlap: Overlap = "adaptive"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +81,7 @@ def run_stage(
     x = network_input(frame.aligned, grid, frame.statistics, _normalization(spec, frame))
     demand = _demand(model, stage, x)
     free_bytes = free_memory_bytes(options.device)
-    wanted = Plan(options.device, spec.window_shape, options.device, options.views)
+    wanted = Plan(options.device, spec.window_shape, options.device, options.views, options.overlap)
     first, planned = fitting_plan(wanted, demand, free_bytes)
     for step in planned:
         reporter.message(f"The {stage} network would not fit into memory: {step}.", level="warning")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.label_io import write_label_map
@@ -46,6 +46,8 @@ class SegmentParameters:
     tta: int | None = None
     keep_largest: bool = True
     anatomy_rules: bool = False
+    anatomy_min_extent_mm: float = 0.0
+    overlap: Literal["adaptive", "adaptive-i", "half"] = "adaptive"
     allow_ct: bool = False
     half_precision: bool = False
     confidence: bool = False
@@ -102,6 +104,8 @@ def _options(parameters: SegmentParameters, context: StageContext) -> SegmentOpt
         threads=context.threads,
         keep_largest=parameters.keep_largest,
         anatomy_rules=parameters.anatomy_rules,
+        anatomy_min_extent_mm=parameters.anatomy_min_extent_mm,
+        overlap=parameters.overlap,
         allow_ct=parameters.allow_ct,
         confidence_map=parameters.confidence,
         half_precision=parameters.half_precision,

@@ -57,6 +57,18 @@ def test_each_rule_removes_its_violation_and_nothing_else(name: str, codes: str)
     np.testing.assert_array_equal(reorient_labels(cleaned).array, patient())
 
 
+@pytest.mark.parametrize("codes", ["SAR", "LPI", "RSA"])
+def test_short_images_are_left_alone_in_any_orientation(codes: str) -> None:
+    wrong = patient()
+    organ, k, i, j = VIOLATIONS["spleen high up"]
+    put(wrong, organ, k, i, j)
+    turned = reorient_labels(label_map(wrong), codes)
+    same = apply_anatomy_rules(turned, min_extent_mm=250.0)
+    np.testing.assert_array_equal(same.array, turned.array)
+    changed = apply_anatomy_rules(turned, min_extent_mm=249.0)
+    np.testing.assert_array_equal(reorient_labels(changed).array, patient())
+
+
 def test_what_is_within_the_margins_stays() -> None:
     array = patient()
     put(array, "gallbladder", slice(16, 20), slice(30, 34), slice(12, 16))

@@ -51,10 +51,12 @@ def test_rules_remove_a_pancreas_above_the_liver_and_say_so() -> None:
     assert cleaned.volumes_ml[4] == 0
     assert cleaned.notes == ("The anatomical rules removed pancreas.",)
     assert clean(labels, GRID, keep_largest=True, anatomy_rules=False).volumes_ml[4] > 0
+    short = clean(labels, GRID, keep_largest=True, anatomy_rules=True, min_extent_mm=200.0)
+    assert short.volumes_ml[4] > 0
 
 
 def test_a_result_is_never_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(label_map: LabelMap) -> LabelMap:
+    def nothing(label_map: LabelMap, *, min_extent_mm: float) -> LabelMap:
         return LabelMap(np.zeros_like(label_map.array), label_map.geometry, label_map.labels)
 
     monkeypatch.setattr(postprocessing, "apply_anatomy_rules", nothing)

@@ -49,6 +49,15 @@ def test_many_windows_overlap_along_the_first_axis_only() -> None:
     assert len(many) == 3 * 4 * 4
 
 
+def test_where_many_windows_overlap_is_an_option() -> None:
+    shape, window = (64, 128, 128), (32, 32, 32)
+    assert len(window_boxes(shape, window, "half")) == 3 * 7 * 7
+    published = window_boxes(shape, window, "adaptive-i")
+    assert len(published) == 2 * 4 * 7
+    assert {box.start[2] for box in published} == {0, 16, 32, 48, 64, 80, 96}
+    assert window_boxes((64, 64, 48), window, "adaptive-i") == window_boxes((64, 64, 48), window)
+
+
 def test_importance_is_symmetric_positive_and_greatest_in_the_middle() -> None:
     weights = gaussian_importance_map((5, 8, 16))
     assert torch.equal(weights, weights.flip(0, 1, 2))
