@@ -1,0 +1,174 @@
+"""What each adaptation recipe gains over training on CT alone, part by part: RESULTS.md.
+
+adaptation.py [--data DATA] [--preset mini] [--seeds 0 1 2] [--rows PREFIX ...] [--store FOLDER]
+
+Without --data on synthetic people (CT with labels, eight MR sequences without, hidden truth);
+with it from the CT to the MR of DATA/splits.json, labels of the MR used for the score alone.
+Rows are runs of recipes with other inputs and parameters on one store, so that stages they share
+are computed once. Rows that adaptation.json has are not run again, unless with --again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adaptation_data import FOUR, real_dataset
+from adaptation_recipes import changed_recipe, needed_recipe, reseeded_recipe
+from adaptation_results import results_text
+from adaptation_rows import COHORT, LARGE, PHANTOM_ROWS, REAL_ROWS, Row
+
+from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.dataset import Dataset
+from FlareMRCore.errors import FlareMRError
+from FlareMRCore.pipeline.artifact_store import ArtifactStore
+from FlareMRCore.pipeline.recipe import Recipe
+from FlareMRCore.pipeline.recipe_parsing import load_recipe
+from FlareMRCore.pipeline.runner import RunOptions, RunResult, run_recipe
+from FlareMRCore.pipeline.stages_results import SUMMARY_NAME
+from FlareMRCore.progress import SilentReporter
+
+HERE = Path(__file__).parent
+SCORES = "scores"
+"""Id of the stage of every recipe that scores its result."""
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of the two tables.
+
+    Attributes:
+        name: key in adaptation.json.
+        rows: all of them, in order.
+        preset: of the recipes.
+        dataset: cases that the recipes start from; None if they make their own.
+        organs: what is scored.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    preset: str
+    dataset: Dataset | None
+    organs: tuple[str, ...]
+
+
+def main() -> None:
+    """Run what is missing, write the tables after each row."""
+    arguments = _parser().parse_args()
+    table = _table(arguments)
+    options = RunOptions(device=arguments.device, threads=arguments.threads, data=arguments.data)
+    store = ArtifactStore(arguments.store)
+    end = time.monotonic() + 60 * arguments.minutes
+    found = _load(arguments.results)
+    for row in (r for r in table.rows if r.id.startswith(tuple(arguments.rows))):
+        for seed in arguments.seeds:
+            done = found.get(table.name, {}).get(row.id, {}).get(str(seed), {})
+            if ("organs" in done and not arguments.again) or time.monotonic() > end:
+                continue
+            result = run_row(table, row, seed, store, options)
+            print(f"{row.id}, seed {seed}: {_brief(result)}", flush=True)
+            # Another process may have written other rows meanwhile.
+            found = _load(arguments.results)
+            found.setdefault(table.name, {}).setdefault(row.id, {})[str(seed)] = result
+            _save(arguments.results, found)
+    _save(arguments.results, found)
+
+
+def run_row(
+    table: Table, row: Row, seed: int, store: ArtifactStore, options: RunOptions
+) -> dict[str, Any]:
+    """Scores by organ and minutes of one row; the reason, if it failed."""
+    try:
+        recipe = row_recipe(table, row, seed)
+        result = run_recipe(recipe, table.dataset, store, SilentReporter(), options)
+    except FlareMRError as error:
+        return {"error": str(error).strip()}
+    scores = result.outcomes[SCORES].artifacts[0].folder / SUMMARY_NAME
+    summary = json.loads(scores.read_text(encoding="utf-8"))["standard"]
+    organs = {
+        organ["organ"]: [organ["dice"]["mean"], organ["surface_dice"]["mean"]]
+        for organ in summary["organs"]
+    }
+    return {
+        "organs": organs,
+        "minutes": round(_minutes(result), 2),
+        "preset": table.preset,
+        "machine": machine(options),
+    }
+
+
+def row_recipe(table: Table, row: Row, seed: int) -> Recipe:
+    """The recipe of a row, without the stages that its scores do not need.
+
+    Raises:
+        RecipeError: there is no such recipe, stage or parameter.
+    """
+    recipe = load_recipe(row.recipe, preset=table.preset)
+    recipe = changed_recipe(recipe, row.changes)
+    if table.dataset is None:
+        recipe = changed_recipe(recipe, {"cohort": COHORT})
+    recipe = changed_recipe(recipe, {SCORES: {"modes": ("standard",), "organs": table.organs}})
+    return reseeded_recipe(needed_recipe(recipe, [SCORES]), seed)
+
+
+def machine(options: RunOptions) -> str:
+    """Processor in general words."""
+    threads = options.threads or os.cpu_count() or 1
+    kind = "processor" if options.device == "cpu" else options.device
+    return f"{kind}, {platform.machine()}, {threads} of {os.cpu_count()} cores"
+
+
+def _minutes(result: RunResult) -> float:
+    """Wall time of everything the row is made of, whichever run made it."""
+    artifacts = (a for outcome in result.outcomes.values() for a in outcome.artifacts)
+    return sum({a.key: a.record["duration_s"] for a in artifacts}.values()) / MINUTE_S
+
+
+def _table(arguments: argparse.Namespace) -> Table:
+    if arguments.data is None:
+        return Table("phantom", PHANTOM_ROWS, arguments.preset or "mini", None, LARGE)
+    dataset = real_dataset(arguments.data)
+    return Table("real", REAL_ROWS, arguments.preset or "small", dataset, FOUR)
+
+
+def _brief(result: dict[str, Any]) -> str:
+    if "error" in result:
+        return result["error"].partition("\n")[0]
+    dice = [scores[0] for scores in result["organs"].values()]
+    return f"DSC {sum(dice) / len(dice):.3f} in {result['minutes']} min"
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content
+
+
+def _save(path: Path, found: dict[str, Any]) -> None:
+    write_text_atomically(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
+    write_text_atomically(path.with_name("RESULTS.md"), results_text(found))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder with splits.json")
+    parser.add_argument("--preset", default="", help="mini, or with --data small, if not given")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--rows", nargs="+", default=[""], help="beginnings of ids of rows")
+    parser.add_argument("--store", type=Path, default=Path("flaremr-store"))
+    parser.add_argument("--results", type=Path, default=HERE / "adaptation.json")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no row after that")
+    parser.add_argument("--again", action="store_true", help="run what has a result, too")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""RESULTS.md from adaptation.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, pstdev
+from typing import Any
+
+from adaptation_rows import PEERS, PHANTOM_ROWS, REAL_ROWS, Row
+
+Found = Mapping[str, Mapping[str, Any]]
+
+INTRODUCTION = """\
+# What adaptation gains
+
+Mean Dice (DSC) and surface Dice at the organs' tolerances (NSD) of unseen MR, standard convention
+(an organ absent from both label maps does not count). No training stage reads a label of the target
+(`Testing/core/pipeline/test_target_labels.py`). This file is written by `adaptation.py` from
+`adaptation.json`; a row without numbers says why. Minutes are wall time of everything a row is made
+of, on a machine that other work used too; stages that rows share count in each of them.
+
+`change` is against the first row of the same recipe, or, where a recipe has one row only, against
+CT only. `paper` is the same number in the recipe's paper, in percent DSC of 13 organs, for
+the direction of the change, not for its size: other data, other networks, hours on GPUs.
+"""
+PHANTOM = """\
+## Synthetic people
+
+    PYTHONPATH=. python Testing/benchmarks/adaptation.py --seeds 0
+
+Preset `mini`: 8 people in CT with labels; 4 people in four of eight MR sequences each, without
+labels; 8 people for the test, one for each sequence; 8 mm voxels; 600 steps of the coarse network.
+DSC and NSD of liver, kidneys, spleen and stomach.
+"""
+REAL = """\
+## CT to MR of real people
+
+    PYTHONPATH=. python Testing/benchmarks/adaptation.py --data DATA
+
+Preset `small`, in bfloat16: 30 CT of BTCV with labels, 8 T2-SPIR of CHAOS without labels, 4 T2-SPIR
+for the score; 6 mm. DSC and NSD of liver, kidneys and spleen.
+"""
+
+
+def results_text(found: Found) -> str:
+    """All of RESULTS.md."""
+    phantom = "\n".join(_lines(PHANTOM_ROWS, found.get("phantom", {})))
+    real = "\n".join(_lines(REAL_ROWS, found.get("real", {})))
+    peers = "\n".join(f"| {name} (published) | {dice:.3f} | | | | |" for name, dice in PEERS)
+    return f"{INTRODUCTION}\n{PHANTOM}\n{phantom}\n\n{REAL}\n{real}\n{peers}\n"
+
+
+def _lines(rows: Sequence[Row], found: Mapping[str, Any]) -> Iterator[str]:
+    yield "| row | DSC | NSD | change | paper | minutes |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        results = [r for r in found.get(row.id, {}).values() if "organs" in r]
+        yield f"| {row.title} | {_cells(row, rows, results, found)} |"
+
+
+def _cells(
+    row: Row, rows: Sequence[Row], results: list[Mapping[str, Any]], found: Mapping[str, Any]
+) -> str:
+    paper = "" if row.published is None else f"{row.published:.1f}"
+    if not results:
+        errors = [r["error"] for r in found.get(row.id, {}).values() if "error" in r]
+        reason = errors[0].partition("\n")[0].replace("|", "/") if errors else "not run yet"
+        return f"{reason} | | | {paper} | "
+    base = [r for r in found.get(_baseline(row, rows), {}).values() if "organs" in r]
+    change = ""
+    if base and _baseline(row, rows) != row.id:
+        change = f"{_mean(results, 0) - _mean(base, 0):+.3f}"
+    minutes = fmean(result["minutes"] for result in results)
+    return f"{_score(results, 0)} | {_score(results, 1)} | {change} | {paper} | {minutes:.1f}"
+
+
+def _baseline(row: Row, rows: Sequence[Row]) -> str:
+    """The first row of the recipe if it has several, else that of all."""
+    same = [other.id for other in rows if other.recipe == row.recipe]
+    return same[0] if len(same) > 1 else rows[0].id
+
+
+def _by_seed(results: Sequence[Mapping[str, Any]], column: int) -> list[float]:
+    return [
+        fmean(s[column] for s in r["organs"].values() if s[column] is not None) for r in results
+    ]
+
+
+def _mean(results: Sequence[Mapping[str, Any]], column: int) -> float:
+    return fmean(_by_seed(results, column))
+
+
+def _score(results: Sequence[Mapping[str, Any]], column: int) -> str:
+    values = _by_seed(results, column)
+    spread = f" ± {pstdev(values):.3f} ({len(values)} seeds)" if len(values) > 1 else ""
+    return f"{fmean(values):.3f}{spread}"
