@@ -127,10 +127,20 @@ _HE_PATCHES = AugmentationParameters(
     contrast=(1.0, 0.75, 1.25),
     exclusive=True,
 )
+_MINI = AugmentationParameters(
+    rotation_deg=(0.5, -10, 10),
+    scale=(0.5, 0.9, 1.15),
+    shift=(0.5, -0.08, 0.08),
+    noise_variance=(0.2, 0, 0.05),
+    multiply=(0.3, 0.75, 1.25),
+    contrast=(0.3, 0.75, 1.25),
+    gamma=(0.5, 0.6, 1.6),
+)
 
 AUGMENTATIONS: Mapping[str, AugmentationParameters] = MappingProxyType(
     {
         "none": AugmentationParameters(),
+        "mini": _MINI,
         "nnunet": _NNUNET,
         "li2024": _LI,
         "he2024": _HE,
@@ -140,4 +150,7 @@ AUGMENTATIONS: Mapping[str, AugmentationParameters] = MappingProxyType(
         "he2024-patches": _HE_PATCHES,
     }
 )
-"""The lists of the papers; the last two are of the translators of Li et al. and He et al."""
+"""The lists of the papers; the last two are of the translators of Li et al. and He et al.
+
+"mini" is ours: what hundreds of steps can still learn.
+"""
