@@ -37,7 +37,11 @@ from FlareMRCore.pipeline.stage import (
     TrainingPlan,
 )
 from FlareMRCore.pipeline.stages_training import NETWORK_NAME, PARAMETERS_NAME, WEIGHTS_NAME
-from FlareMRCore.training.pool_parameters import UNLABELED, PoolTrainingParameters
+from FlareMRCore.training.pool_parameters import (
+    UNLABELED,
+    VALIDATION,
+    PoolTrainingParameters,
+)
 from FlareMRCore.training.pool_preparation import PoolPreparation
 from FlareMRCore.training.pool_targets import Target
 
@@ -45,7 +49,6 @@ if TYPE_CHECKING:
     from FlareMRCore.training.patches import TrainingCase
     from FlareMRCore.training.pool_cases import CaseImages
 
-VALIDATION = "validation"
 POOLS = ("labeled", "partial", "pseudo", UNLABELED)
 """Inputs that batches are composed of, see `BatchComposition`."""
 

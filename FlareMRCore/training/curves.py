@@ -93,7 +93,9 @@ def read_curves(path: Path) -> dict[str, NDArray[np.float64]]:
 def curve_picture(curves: Mapping[str, NDArray[np.float64]]) -> NDArray[np.uint8]:
     """The losses over the steps as an RGB picture; smoothed, with their range and names."""
     picture = blank(ROWS, COLUMNS, (255, 255, 255))
-    drawn = {name: _smooth(values) for name, values in curves.items() if name not in NOT_DRAWN}
+    drawn = {
+        name: _smooth(_filled(values)) for name, values in curves.items() if name not in NOT_DRAWN
+    }
     values = np.concatenate([*drawn.values(), np.zeros(0)])
     values = values[np.isfinite(values)]
     if not len(values):
@@ -137,6 +139,14 @@ def _draw_curve(
         first, second = rows[column], rows[min(column + 1, width - 1)]
         top, size = min(first, second), abs(first - second) + 2
         fill_box(picture, (top, MARGIN + column, size, 1), color)
+
+
+def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values with those that are missing, between validations, on straight lines."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return values
+    return np.interp(np.arange(len(values)), known, values[known])
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:

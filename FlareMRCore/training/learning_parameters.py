@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from FlareMRCore.errors import UsageError
 from FlareMRCore.training.schedules import Schedule
 
 IGNORE = 255
@@ -64,6 +65,10 @@ class TrainerParameters:
         checkpoint_every: steps between checkpoints.
         precision: of the network's arithmetic; float16 scales the loss.
         averaging: moving average that is exported.
+        accumulate: batches of each step; their gradients are averaged.
+        validate_every: steps between validations, where the training has cases for it; the
+            weights with the lowest loss are exported. 0 exports the last ones.
+        patience: validations without a better one after which the training ends; 0 for never.
     """
 
     steps: int
@@ -71,6 +76,16 @@ class TrainerParameters:
     checkpoint_every: int = 100
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     averaging: Averaging = field(default_factory=Averaging)
+    accumulate: int = 1
+    validate_every: int = 0
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1 or self.validate_every < 0 or self.patience < 0:
+            raise UsageError(
+                "accumulate is at least 1, validate_every and patience at least 0.",
+                code="usage.trainer",
+            )
 
 
 @dataclass(frozen=True, slots=True)

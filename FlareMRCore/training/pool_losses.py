@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from FlareMRCore.training.deep_supervision import (
     supervision_weights,
 )
 from FlareMRCore.training.dice_ce import dice_ce
+from FlareMRCore.training.learning_parameters import DeepSupervision
 from FlareMRCore.training.mean_teacher import teacher_outputs
 from FlareMRCore.training.pool_parameters import UNLABELED, PoolTrainingParameters
 from FlareMRCore.training.trainer import Batch, Objective, TrainingState
@@ -62,6 +64,22 @@ def pool_objectives(
         terms["union"] = _union(outputs, batch, state, parameters)
         total = total + parameters.union_weight * terms["union"]
     yield Objective(GROUP, total, {name: term.detach() for name, term in terms.items()})
+
+
+def validation_loss(
+    batch: Batch, state: TrainingState, parameters: PoolTrainingParameters
+) -> float:
+    """Dice loss of the branches that learn, with averaged weights; the network is in eval mode.
+
+    Args:
+        batch: as for `pool_objectives`.
+        state: of the training.
+        parameters: see `PoolTrainingParameters`.
+    """
+    outputs = teacher_outputs(state.network, _teacher(state), batch.tensors["image"])
+    only_dice = replace(parameters.loss, cross_entropy_weight=0.0, dice_weight=1.0)
+    plain = replace(parameters, loss=only_dice, supervision=DeepSupervision(last_counts=True))
+    return _supervised(outputs[:1], batch, slice(None), plain).item()
 
 
 def _supervised(

@@ -16,6 +16,8 @@ from FlareMRCore.training.learning_parameters import (
 
 UNLABELED = "unlabeled"
 """Name of the pool whose labels are never looked at."""
+VALIDATION = "validation"
+"""Name of the pool that nothing is learned from, and that the best weights are chosen on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class PoolTrainingParameters:
         consistency: False leaves the mean teacher's agreement out, as published code does.
         union_weight: factor of the loss of "hard-union".
         union_class: class of the labels that "hard-union" forces.
+        validation_patches: patches of each case of pool "validation" that `trainer.validate_every`
+            looks at, around their classes and always the same.
     """
 
     builder: str
@@ -61,6 +65,7 @@ class PoolTrainingParameters:
     consistency: bool = True
     union_weight: float = 1.0
     union_class: int = 1
+    validation_patches: int = 2
 
     def __post_init__(self) -> None:
         if self.method != "supervised" and self.trainer.averaging.rule == "none":
@@ -68,5 +73,7 @@ class PoolTrainingParameters:
                 f"Method '{self.method}' has a teacher: choose trainer.averaging.rule.",
                 code="usage.teacher",
             )
+        if self.validation_patches < 1:
+            raise UsageError("validation_patches is at least 1.", code="usage.validation")
         if self.branch_weights and len(self.branch_weights) != max(1, len(self.branch_classes)):
             raise UsageError("Give one branch weight per branch.", code="usage.branch")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from FlareMRCore.networks.builders import build_network, network_entry
@@ -19,8 +22,12 @@ from FlareMRCore.training.distributed import Processes, process_group
 from FlareMRCore.training.freezing import freeze
 from FlareMRCore.training.learning_parameters import IGNORE
 from FlareMRCore.training.patches import TrainingCase, patch_start, take_patch, wants_foreground
-from FlareMRCore.training.pool_losses import GROUP, pool_objectives
-from FlareMRCore.training.pool_parameters import UNLABELED, PoolTrainingParameters
+from FlareMRCore.training.pool_losses import GROUP, pool_objectives, validation_loss
+from FlareMRCore.training.pool_parameters import (
+    UNLABELED,
+    VALIDATION,
+    PoolTrainingParameters,
+)
 from FlareMRCore.training.trainer import (
     Batch,
     Objective,
@@ -29,6 +36,9 @@ from FlareMRCore.training.trainer import (
     TrainingTask,
     train,
 )
+
+VALIDATION_SEED = 3
+"""Keeps the patches of the validation apart from those that are learned from."""
 
 Pools = Mapping[str, tuple[TrainingCase, ...]]
 
@@ -47,7 +57,8 @@ def train_pools(
     A checkpoint in `folder` is continued, to the bit. Started by torchrun, processes share batches.
 
     Args:
-        pools: cases by name of pool; labels of pool "unlabeled" are not looked at.
+        pools: cases by name of pool; labels of pool "unlabeled" are not looked at, and nothing
+            is learned from pool "validation".
         parameters: see `PoolTrainingParameters`.
         folder: receives checkpoint.pt, curve.csv, curve.png and weights.pt.
         reporter: told of each step; cancelling saves a checkpoint first.
@@ -93,7 +104,17 @@ def _task(
         return pool_objectives(batch, state, parameters, counts)
 
     groups = {GROUP: ParameterGroup(parameters.optimization)}
-    return TrainingTask(network.to(processes.device), groups, draw, objectives, repr(parameters))
+    held_out = pools.get(VALIDATION, ())
+    return TrainingTask(
+        network.to(processes.device),
+        groups,
+        draw,
+        objectives,
+        repr(parameters),
+        validate=partial(_validation_loss, held_out, parameters, processes.device)
+        if held_out
+        else None,
+    )
 
 
 def _item(
@@ -107,18 +128,7 @@ def _item(
     foreground = is_labeled and wants_foreground(
         item.number, count, parameters.foreground_share, rng
     )
-    shape = parameters.patch_shape
-    # A 2-D network sees a slice of a volume: a patch of one voxel along K.
-    seen = (1,) * (case.image.ndim - len(shape)) + shape
-    start = patch_start(case, seen, rng, foreground=foreground)
-    fill = float(case.image.min()) if case.fill is None else case.fill
-    image = take_patch(case.image, start, seen, fill=fill).reshape(shape).astype(np.float32)
-    if is_labeled and case.labels is not None:
-        labels = take_patch(case.labels, start, seen, fill=0)
-        labels = labels.reshape(len(labels), *shape)
-    else:
-        branches = max(1, len(parameters.branch_classes))
-        labels = np.full((branches, *shape), IGNORE, dtype=np.uint8)
+    image, labels = _patch(case, parameters, rng, foreground=foreground, labeled=is_labeled)
     augmentation = draw_augmentation(augmentation_named(parameters.augmentation), rng)
     changed, moved = apply_augmentation(
         torch.from_numpy(image).to(device)[None],
@@ -126,6 +136,56 @@ def _item(
         augmentation,
     )
     return changed, moved, _known(case, parameters).to(device)
+
+
+def _patch(
+    case: TrainingCase,
+    parameters: PoolTrainingParameters,
+    rng: Generator,
+    *,
+    foreground: bool,
+    labeled: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Image (...) and labels (branches, ...) of a random patch; 255 without labels."""
+    shape = parameters.patch_shape
+    # A 2-D network sees a slice of a volume: a patch of one voxel along K.
+    seen = (1,) * (case.image.ndim - len(shape)) + shape
+    start = patch_start(case, seen, rng, foreground=foreground)
+    fill = float(case.image.min()) if case.fill is None else case.fill
+    image = take_patch(case.image, start, seen, fill=fill).reshape(shape).astype(np.float32)
+    if not labeled or case.labels is None:
+        branches = max(1, len(parameters.branch_classes))
+        return image, np.full((branches, *shape), IGNORE, dtype=np.uint8)
+    labels = take_patch(case.labels, start, seen, fill=0)
+    return image, labels.reshape(len(labels), *shape)
+
+
+def _validation_loss(
+    cases: tuple[TrainingCase, ...],
+    parameters: PoolTrainingParameters,
+    device: torch.device,
+    state: TrainingState,
+) -> float:
+    """Mean Dice loss over the patches of the cases, with the weights that would be exported."""
+    losses = []
+    state.network.eval()
+    try:
+        for number, case in enumerate(cases):
+            for turn in range(parameters.validation_patches):
+                rng = np.random.default_rng(
+                    [parameters.trainer.seed, VALIDATION_SEED, number, turn]
+                )
+                image, labels = _patch(case, parameters, rng, foreground=True, labeled=True)
+                tensors = {
+                    "image": torch.from_numpy(image)[None, None].to(device),
+                    "labels": torch.from_numpy(labels)[None].to(device).long(),
+                    "known": _known(case, parameters)[None].to(device),
+                }
+                batch = Batch(tensors, (case.case_id,))
+                losses.append(validation_loss(batch, state, parameters))
+    finally:
+        state.network.train()
+    return float(np.mean(losses))
 
 
 def _known(case: TrainingCase, parameters: PoolTrainingParameters) -> Tensor:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from FlareMRCore.errors import Cancelled, UsageError, WeightsError
 from FlareMRCore.progress import Reporter
@@ -34,82 +32,27 @@ from FlareMRCore.training.distributed import (
     gather_values,
     mean_over_processes,
 )
-from FlareMRCore.training.learning_parameters import Optimization, TrainerParameters
+from FlareMRCore.training.learning_parameters import TrainerParameters
 from FlareMRCore.training.mean_teacher import average_decay, averaged_names
 from FlareMRCore.training.optimizers import build_optimizer
-from FlareMRCore.training.random_states import random_states, restore_random_states
+from FlareMRCore.training.random_states import (
+    random_states,
+    random_states_kept,
+    restore_random_states,
+)
 from FlareMRCore.training.schedules import rate_factor
+from FlareMRCore.training.training_task import (
+    Batch,
+    Objective,
+    ParameterGroup,
+    TrainingState,
+    TrainingTask,
+)
+
+__all__ = ["Batch", "Objective", "ParameterGroup", "TrainingState", "TrainingTask", "train"]
 
 CHECKPOINT_NAME = "checkpoint.pt"
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """What one step learns from: tensors by name, and the names of the cases they show."""
-
-    tensors: Mapping[str, Tensor]
-    case_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Objective:
-    """A loss, the group of parameters it updates, and its terms for the curve."""
-
-    group: str
-    loss: Tensor
-    terms: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterGroup:
-    """Parameters that one optimizer updates: those whose names start with a prefix."""
-
-    optimization: Optimization
-    prefixes: tuple[str, ...] = ("",)
-
-
-@dataclass(slots=True)
-class TrainingState:
-    """What changes during training.
-
-    Attributes:
-        network: everything that learns.
-        optimizers: by group.
-        scaler: of the loss, for float16.
-        average: moving average of the network's state; empty if there is none.
-        memory: tensors that the task keeps from step to step.
-        step: finished steps.
-    """
-
-    network: nn.Module
-    optimizers: dict[str, torch.optim.Optimizer]
-    scaler: torch.amp.GradScaler
-    average: State
-    memory: State
-    step: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingTask:
-    """What is trained.
-
-    Attributes:
-        network: everything that learns, on the device; parts may be frozen.
-        groups: parameters by the name that objectives use.
-        draw: the batch of a step, on the device; the same for the same step.
-        objectives: losses of a batch in order of their updates; code after a `yield` sees the
-            updated network.
-        identity: text that a checkpoint must agree with.
-        memory: see `TrainingState`; empty at the start.
-    """
-
-    network: nn.Module
-    groups: Mapping[str, ParameterGroup]
-    draw: Callable[[int], Batch]
-    objectives: Callable[[Batch, TrainingState], Iterator[Objective]]
-    identity: str
-    memory: State = field(default_factory=dict)
 
 
 def train(
@@ -122,35 +65,60 @@ def train(
 ) -> State:
     """Train, or continue the training in `folder`; returns the state to export.
 
-    That is the network's state, averaged as `parameters.averaging` says. The writing process
-    leaves checkpoint.pt, curve.csv and curve.png in `folder`.
+    That is the network's state, averaged as `parameters.averaging` says, at the end or where
+    validation was best. The writing process leaves checkpoint.pt, curve.csv and curve.png in
+    `folder`.
 
     Raises:
-        UsageError: the checkpoint belongs to another training.
+        UsageError: the checkpoint belongs to another training, or batches should be accumulated
+            for several optimizers.
         WeightsError: a loss is no longer finite; the batch is kept, the checkpoint is the last
             good one.
         Cancelled: the user asked to stop; the checkpoint is of this moment.
     """
+    if parameters.accumulate > 1 and len(task.groups) > 1:
+        raise UsageError("Batches are accumulated for one optimizer only.", code="usage.accumulate")
     folder.mkdir(parents=True, exist_ok=True)
     state = _start(task, parameters, folder, reporter=reporter, processes=processes)
     with curve_log(folder, state.step, writes=processes.is_writer) as log:
-        while state.step < parameters.steps:
+        while state.step < parameters.steps and not _is_stale(state, parameters):
             _stop_if_asked(state, task, folder, parameters, reporter=reporter, processes=processes)
             started = time.perf_counter()
-            batch = task.draw(state.step)
-            row = _step(state, batch, task, parameters, folder=folder, processes=processes)
+            first = state.step * parameters.accumulate
+            batches = [task.draw(first + number) for number in range(parameters.accumulate)]
+            row = _step(state, batches, task, parameters, folder=folder, processes=processes)
+            row |= _validated(state, task, parameters)
             if log is not None:
                 seconds = time.perf_counter() - started
-                log.add({**row, "case": " ".join(batch.case_ids), "seconds": round(seconds, 3)})
+                names = " ".join(name for batch in batches for name in batch.case_ids)
+                log.add({**row, "case": names, "seconds": round(seconds, 3)})
             if state.step % parameters.checkpoint_every == 0:
                 _save(state, task, folder, processes, log)
         _save(state, task, folder, processes, log)
-    return {**state.network.state_dict(), **state.average}
+    return state.selection.state or state.exported()
+
+
+def _is_stale(state: TrainingState, parameters: TrainerParameters) -> bool:
+    return 0 < parameters.patience <= state.selection.stale
+
+
+def _validated(
+    state: TrainingState, task: TrainingTask, parameters: TrainerParameters
+) -> dict[str, float | int | str]:
+    """Column of the curve for the validation, empty where there was none after this step."""
+    if task.validate is None or not parameters.validate_every:
+        return {}
+    if state.step % parameters.validate_every and state.step < parameters.steps:
+        return {"validation": ""}
+    with random_states_kept():
+        value = task.validate(state)
+    state.selection.consider(value, state.step, state.exported())
+    return {"validation": value}
 
 
 def _step(
     state: TrainingState,
-    batch: Batch,
+    batches: list[Batch],
     task: TrainingTask,
     parameters: TrainerParameters,
     *,
@@ -159,6 +127,45 @@ def _step(
 ) -> dict[str, float | int | str]:
     """Update all groups once; returns the row of the curve."""
     row: dict[str, float | int | str] = {"step": state.step + 1, "loss": 0.0}
+    for number, batch in enumerate(batches):
+        turn = _Turn(folder, 1 / len(batches), number == 0, number == len(batches) - 1)
+        for name, value in _learn(
+            state, batch, task, parameters, turn=turn, processes=processes
+        ).items():
+            known = float(row.get(name, 0.0))
+            row[name] = value if name == "rate" else known + value * turn.share
+    state.scaler.update()
+    state.step += 1
+    if state.average:
+        update_average(
+            state.average, state.network, average_decay(parameters.averaging, state.step)
+        )
+    if len(task.groups) == 1:
+        row.pop(next(iter(task.groups)), None)
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Place of a batch among those of its step, and the folder of the training."""
+
+    folder: Path
+    share: float
+    is_first: bool
+    is_last: bool
+
+
+def _learn(
+    state: TrainingState,
+    batch: Batch,
+    task: TrainingTask,
+    parameters: TrainerParameters,
+    *,
+    turn: _Turn,
+    processes: Processes,
+) -> dict[str, float]:
+    """Gradients of a batch, and the update if it is the last of its step; losses by name."""
+    row: dict[str, float] = {}
     precision = PRECISIONS.get(parameters.precision, torch.float32)
     amp = torch.autocast(
         processes.device.type, precision, enabled=parameters.precision != "float32"
@@ -171,19 +178,11 @@ def _step(
         if objective is None:
             break
         loss = mean_over_processes(objective.loss.item(), processes.device)
-        _require_finite(loss, batch, folder, processes)
-        rate = _update(state, objective, task.groups[objective.group], parameters)
+        _require_finite(loss, batch, turn.folder, processes)
+        rate = _update(state, objective, task.groups[objective.group], parameters, turn)
         total += loss
         row[objective.group] = loss
         row.update({name: term.item() for name, term in objective.terms.items()})
-    state.scaler.update()
-    state.step += 1
-    if state.average:
-        update_average(
-            state.average, state.network, average_decay(parameters.averaging, state.step)
-        )
-    if len(task.groups) == 1:
-        row.pop(next(iter(task.groups)), None)
     return {**row, "loss": total, "rate": rate}
 
 
@@ -192,14 +191,19 @@ def _update(
     objective: Objective,
     group: ParameterGroup,
     parameters: TrainerParameters,
+    turn: _Turn,
 ) -> float:
-    """Update the parameters of a group; returns the learning rate."""
+    """Add to the gradients of a group and, in the last turn, update it; the learning rate."""
     optimizer, optimization = state.optimizers[objective.group], group.optimization
     factor = rate_factor(optimization.schedule, state.step, parameters.steps)
     for entry in optimizer.param_groups:
         entry["lr"] = optimization.learning_rate * factor
-    optimizer.zero_grad(set_to_none=True)
-    state.scaler.scale(objective.loss).backward()  # type: ignore[no-untyped-call]  # as in torch
+    if turn.is_first:
+        optimizer.zero_grad(set_to_none=True)
+    loss = objective.loss if turn.share == 1 else objective.loss * turn.share
+    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # as in torch
+    if not turn.is_last:
+        return optimization.learning_rate * factor
     own = [parameter for entry in optimizer.param_groups for parameter in entry["params"]]
     average_gradients(own)
     if optimization.clip_norm:
@@ -264,6 +268,7 @@ def _restore(
     for name, value in content["average"].items():
         state.average[name] = value.to(processes.device)
     state.step = content["step"]
+    state.selection.restore(content.get("selection", {}))
     saved = content.get("processes")
     if saved is None:
         return
@@ -298,6 +303,7 @@ def _save(
         "scaler": state.scaler.state_dict(),
         "average": state.average,
         "step": state.step,
+        "selection": state.selection.content() if state.selection.step else {},
         "processes": everybody,
     }
     save_checkpoint(folder / CHECKPOINT_NAME, content)

@@ -185,3 +185,20 @@ def test_poisoned_labels_of_the_unlabeled_pool_change_nothing(tmp_path: Path) ->
 def test_a_teacher_needs_an_average() -> None:
     with pytest.raises(UsageError, match="averaging"):
         PoolTrainingParameters("he2024", (8, 8, 8), TrainerParameters(1), "mean-teacher")
+
+
+def test_the_best_weights_on_held_out_cases_are_exported(tmp_path: Path) -> None:
+    """With a learning rate that spoils what was learned, the last weights are not the best."""
+    trainer = TrainerParameters(12, checkpoint_every=100, validate_every=2)
+    parameters = _parameters(12, trainer=trainer, optimization=Optimization("sgd", 0.3))
+    pools = {"labeled": POOLS["labeled"], "validation": POOLS["pseudo"]}
+    train_pools(pools, parameters, tmp_path, reporter=SilentReporter(), device=CPU)
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    values = read_curves(tmp_path / "curve.csv")["validation"]
+    values = values[np.isfinite(values)]
+    assert len(values) == 6
+    assert content["selection"]["value"] == pytest.approx(values.min(), rel=1e-4)
+    assert 0 < values.min() < 1
+    exported = load_checkpoint(tmp_path / "weights.pt")["state_dict"]
+    best = content["selection"]["state"]
+    assert all(torch.equal(exported[name], best[name].half()) for name in best)

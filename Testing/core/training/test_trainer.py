@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,14 @@ from FlareMRCore.errors import Cancelled, UsageError, WeightsError
 from FlareMRCore.progress import SilentReporter
 from FlareMRCore.training.checkpoint import State, load_checkpoint
 from FlareMRCore.training.curves import read_curves
-from FlareMRCore.training.learning_parameters import Averaging, Optimization, TrainerParameters
-from FlareMRCore.training.trainer import Batch, TrainingTask, train
+from FlareMRCore.training.dice_ce import dice_ce
+from FlareMRCore.training.learning_parameters import (
+    Averaging,
+    DiceCE,
+    Optimization,
+    TrainerParameters,
+)
+from FlareMRCore.training.trainer import Batch, Objective, TrainingState, TrainingTask, train
 
 sys.path.insert(0, str(Path(__file__).parent))
 from toy_task import ALONE, toy_task
@@ -135,3 +142,75 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     _train(tmp_path, toy_task(Optimization()), TrainerParameters(1))
     with pytest.raises(UsageError, match="other parameters"):
         _train(tmp_path, toy_task(Optimization("sgd")), TrainerParameters(1))
+
+
+def test_accumulated_batches_count_as_one(tmp_path: Path) -> None:
+    """Two batches of a step move the weights by the mean of their gradients."""
+    optimization = Optimization("sgd", 1.0, momentum=0.0)
+    task = toy_task(optimization)
+    start = {name: value.clone() for name, value in task.network.state_dict().items()}
+    moved = []
+    for number in (0, 1):
+        single = toy_task(optimization)
+        offset = replace(single, draw=lambda step, n=number, draw=single.draw: draw(n))
+        state = _train(tmp_path / f"{number}", replace(offset, objectives=_plain), _steps(1))
+        moved.append(state)
+    both = _train(tmp_path / "both", replace(task, objectives=_plain), _steps(1, accumulate=2))
+    for name, value in both.items():
+        mean = (moved[0][name] + moved[1][name]) / 2
+        torch.testing.assert_close(value, mean)
+        assert not torch.equal(value, start[name])
+
+
+def _steps(count: int, **more: int) -> TrainerParameters:
+    return TrainerParameters(count, **more)  # type: ignore[arg-type]
+
+
+def _plain(batch: Batch, state: TrainingState) -> Iterator[Objective]:
+    logits = state.network(batch.tensors["image"])
+    yield Objective("network", dice_ce(logits, batch.tensors["labels"], DiceCE()))
+
+
+def test_batches_are_not_accumulated_for_several_optimizers(tmp_path: Path) -> None:
+    task = toy_task(Optimization(), parts={"a": ("0",), "b": ("3",)})
+    with pytest.raises(UsageError) as caught:
+        _train(tmp_path, task, _steps(1, accumulate=2))
+    assert caught.value.code == "usage.accumulate"
+
+
+def test_the_best_weights_by_validation_are_exported_and_patience_ends(tmp_path: Path) -> None:
+    """Validation says 3, 1, 2, 4 after the steps 1 to 4, and draws from the generators."""
+    values = {1: 3.0, 2: 1.0, 3: 2.0, 4: 4.0}
+    kept: dict[int, State] = {}
+
+    def validate(state: TrainingState) -> float:
+        torch.randn(3)
+        kept[state.step] = {n: v.clone() for n, v in state.network.state_dict().items()}
+        return values[state.step]
+
+    def task() -> TrainingTask:
+        return replace(toy_task(Optimization("adamw", 0.01), dropout=0.3), validate=validate)
+
+    parameters = _steps(9, validate_every=1, patience=2, checkpoint_every=1)
+    best = _train(tmp_path / "straight", task(), parameters)
+    assert max(kept) == 4
+    assert _equal(best, kept[2])
+    assert read_curves(tmp_path / "straight" / "curve.csv")["validation"].tolist() == [3, 1, 2, 4]
+    with pytest.raises(Cancelled):
+        _train(tmp_path / "cut", task(), parameters, _stop_after(3))
+    assert _equal(best, _train(tmp_path / "cut", task(), parameters))
+    assert _equal(best, _train(tmp_path / "cut", task(), parameters)), "it is over, not forgotten"
+
+
+def test_validation_changes_nothing_but_the_choice(tmp_path: Path) -> None:
+    task = toy_task(Optimization("adamw", 0.01), dropout=0.3)
+    _train(tmp_path / "without", task, _steps(4))
+
+    def validate(state: TrainingState) -> float:
+        torch.randn(3)
+        return 1.0
+
+    watched = replace(toy_task(Optimization("adamw", 0.01), dropout=0.3), validate=validate)
+    _train(tmp_path / "with", watched, _steps(4, validate_every=3))
+    ends = [load_checkpoint(tmp_path / n / "checkpoint.pt") for n in ("without", "with")]
+    assert _equal(ends[0]["network"], ends[1]["network"])
