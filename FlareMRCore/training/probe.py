@@ -70,7 +70,7 @@ def _step(network: nn.Module, x: Tensor) -> None:
         (output.float().square().mean() for output in _tensors(network(x))), x.new_zeros(())
     )
     total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    float(total)  # waits for the device
+    total.item()  # waits for the device
 
 
 def _tensors(output: object) -> list[Tensor]:

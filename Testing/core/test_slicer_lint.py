@@ -22,7 +22,7 @@ SCRIPTS = sorted(path for name in MODULES for path in (REPOSITORY / name).rglob(
 SLICER_TESTS = sorted((REPOSITORY / "Testing" / "slicer").glob("*.py"))
 
 QT_WIDGETS = {
-    *("QCheckBox", "QComboBox", "QFrame", "QLabel", "QListWidget", "QPlainTextEdit"),
+    *("QCheckBox", "QComboBox", "QFrame", "QLabel", "QLineEdit", "QListWidget", "QPlainTextEdit"),
     *("QProgressBar", "QPushButton", "QSpinBox", "QTabWidget", "QTableWidget", "QToolButton"),
     "QWidget",
 }
@@ -41,6 +41,7 @@ CONNECTABLE = {  # class -> signals that may be connected to it
     "QToolButton": {"clicked()"},
     "QCheckBox": {"toggled(bool)"},
     "QSpinBox": {"valueChanged(int)"},
+    "QLineEdit": {"editingFinished()", "textChanged(QString)"},
     "QComboBox": {"activated(int)"},
     "QListWidget": {
         *("itemChanged(QListWidgetItem*)", "itemClicked(QListWidgetItem*)"),

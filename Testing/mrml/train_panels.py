@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from typing import Any
 import slicer
 from PySide6 import QtWidgets
 
+from FlareMRCore.cli.main import main
 from Testing.mrml import stand_in_qt
 
 UI = Path(__file__).resolve().parents[2] / "FlareMRTrain" / "Resources" / "UI"
@@ -40,6 +43,32 @@ class AnswersStandIn:
     openFolder = saveFile = openFile  # noqa: N815 - its interface
 
 
+class InProcess:
+    """Stand-in for a child process: the engine's command line, run here and at once."""
+
+    def __init__(self, command: list[str], _environment: Mapping[str, str]) -> None:
+        words = command[command.index("FlareMRCore") + 1 :]
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            self._code = main(words)
+        self._lines = [("stdout", line) for line in output.getvalue().splitlines()]
+
+    def takeLines(self, limit: int) -> list[tuple[str, str]]:  # noqa: N802 - its interface
+        taken, self._lines = self._lines[:limit], self._lines[limit:]
+        return taken
+
+    def exitCode(self) -> int:  # noqa: N802 - its interface
+        return self._code
+
+    def outputEnded(self) -> bool:  # noqa: N802 - its interface
+        return True
+
+    def killTree(self) -> None:  # noqa: N802 - its interface
+        """It has ended."""
+
+    close = killTree
+
+
 @contextmanager
 def train_application() -> Iterator[QtWidgets.QApplication]:
     """A Qt application with stand-ins for Slicer's modules; ours are forgotten afterwards."""
@@ -56,8 +85,16 @@ def train_application() -> Iterator[QtWidgets.QApplication]:
 
 
 @contextmanager
-def train_panels(application: QtWidgets.QApplication, store: Path) -> Iterator[Any]:
-    """The panels in an empty scene, with a new parameter node that names `store`."""
+def train_panels(
+    application: QtWidgets.QApplication, store: Path, launch: Any = None
+) -> Iterator[Any]:
+    """The panels in an empty scene, with a new parameter node that names `store`.
+
+    Args:
+        application: from `train_application`.
+        store: folder of the store.
+        launch: starts commands, e.g. `InProcess`; None for real processes.
+    """
     texts: list[str] = []
     clipboard = SimpleNamespace(setText=texts.append, text=lambda: texts[-1])
     slicer.app.clipboard = lambda: clipboard
@@ -69,7 +106,8 @@ def train_panels(application: QtWidgets.QApplication, store: Path) -> Iterator[A
 
     loaded = {name: stand_in_qt.loadUi(UI / f"FlareMRTrain{name}.ui") for name in TABS}
     top, ui = stand_in_qt.loadUi(UI / "FlareMRTrain.ui")
-    session = TrainSession(JobRunner(), AnswersStandIn())
+    runner = JobRunner(launch) if launch is not None else JobRunner()
+    session = TrainSession(runner, AnswersStandIn())
     panels = TrainPanels({name: part for name, (_, part) in loaded.items()}, ui, session)
     node = FlareMRTrainParameterNode()
     node.storeFolder = str(store)
