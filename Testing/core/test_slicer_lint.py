@@ -54,6 +54,8 @@ CONNECTABLE = {  # class -> signals that may be connected to it
     "QTabWidget": {"currentChanged(int)"},
     "ctkPathLineEdit": {"currentPathChanged(QString)"},
     "ctkCollapsibleButton": {"contentsCollapsed(bool)"},
+    "ctkSliderWidget": {"valueChanged(double)"},
+    "qMRMLNodeComboBox": {"currentNodeChanged(vtkMRMLNode*)"},
 }
 
 
