@@ -37,6 +37,7 @@ from FlareMRCore.pipeline.stages_results import (
     weights_digests,
 )
 from FlareMRCore.pipeline.stages_review import REVIEW_STAGES
+from FlareMRCore.pipeline.stages_stacks import STACK_STAGES
 from FlareMRCore.pipeline.stages_training import (
     ExportParameters,
     PackParameters,
@@ -101,5 +102,6 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         **LABEL_STAGES,
         **LABEL_VALUE_STAGES,
         **REVIEW_STAGES,
+        **STACK_STAGES,
     }
 )

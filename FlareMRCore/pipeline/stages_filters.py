@@ -78,11 +78,13 @@ class FilterAnatomyParameters:
 
     Attributes:
         rule: limits.
+        organs: ids of those that are tested; empty for all that were looked for.
         followers: pairs of sequences of a patient: the first takes verdict and labels of the
             second, with which it was measured.
     """
 
     rule: AnatomyRule = field(default_factory=AnatomyRule)
+    organs: tuple[str, ...] = ()
     followers: tuple[tuple[str, str], ...] = (("OP", "IP"),)
 
 
@@ -123,10 +125,9 @@ def filter_by_anatomy(
     leaders = leaders_of(cases, dict(parameters.followers))
 
     def findings(case: RecipeCase) -> tuple[Finding, ...]:
-        label_map = _organs_of(case)
-        return anatomy_findings(
-            label_map, check_anatomy(label_map, parameters.rule), parameters.rule
-        )
+        label_map = _organs_of(case, parameters.organs)
+        verdict = check_anatomy(label_map, parameters.rule)
+        return anatomy_findings(label_map, verdict, parameters.rule)
 
     own = [case for case in cases if case.case_id not in leaders]
     judged = _judged(own, findings, context)
@@ -184,10 +185,11 @@ def _judged(
     return found
 
 
-def _organs_of(case: RecipeCase) -> LabelMap:
-    """Labels of the annotated organs; nothing else is looked at."""
+def _organs_of(case: RecipeCase, only: tuple[str, ...] = ()) -> LabelMap:
+    """Labels of the annotated organs, or of some of them; nothing else is looked at."""
     label_map = read_case_labels(case)
-    organs = tuple(label.id for label in organ_table() if label.id in case.annotated)
+    wanted = organ_table().subset(only) if only else organ_table()
+    organs = tuple(label.id for label in wanted if label.id in case.annotated)
     return LabelMap(label_map.array, label_map.geometry, organ_table().subset(organs))
 
 

@@ -55,6 +55,7 @@ from FlareMRCore.pipeline.stages_labels import (
 )
 from FlareMRCore.pipeline.stages_results import EvaluateParameters, SegmentParameters
 from FlareMRCore.pipeline.stages_review import REVIEW_NAME, ApplyReviewParameters
+from FlareMRCore.pipeline.stages_stacks import SelectLongParameters, UnflipParameters
 from FlareMRCore.pipeline.stages_training import ExportParameters, PackParameters
 from FlareMRCore.progress import SilentReporter
 from FlareMRCore.training.parameters import SamplingParameters, TrainingParameters
@@ -81,6 +82,8 @@ def _of_source(stage_id: str, parameters: Any, **inputs: str) -> StageSpec:
 LIVER = ("liver",)
 TWICE = "keep-largest hide-labels"
 LABEL_SPECS = (
+    _spec("unflip", UnflipParameters(sequence="T2"), cases="cohort"),
+    _spec("select-long", SelectLongParameters(more_than_slices=10), cases="cohort"),
     _of_source(
         "hide-labels", HideLabelsParameters((ShownLabels("liver", 1.0, LIVER),)), cases="cohort"
     ),
@@ -252,6 +255,8 @@ SUMMARIES: Mapping[str, Callable[[Artifact], dict[str, float]]] = {
     **{spec.id: _image_summary for spec in LABEL_SPECS},
     **{spec.id: _filter_summary for spec in LABEL_SPECS if spec.id.startswith("filter-")},
     "confidence-mask": _segment_summary,
+    "unflip": lambda artifact: {"cases": len(artifact.record["cases"])},
+    "select-long": lambda artifact: {"cases": len(artifact.record["cases"])},
 }
 
 

@@ -192,6 +192,14 @@ def test_partial_labels_are_tested_for_what_they_have(tmp_path):
     assert [finding.organ for finding in report.cases[0].findings] == list(TWO)
 
 
+def test_the_organs_to_be_tested_are_a_choice(tmp_path):
+    array = np.where(np.isin(abdomen(), (1, 3)), abdomen(), 0)
+    case = anatomy_case(tmp_path, "two", array, "A")
+    parameters = FilterAnatomyParameters(AnatomyRule(closing_mm=None), organs=TWO)
+    found, _ = run("filter-anatomy", tmp_path, parameters, cases=(case,))
+    assert found == (case,)
+
+
 def test_the_opposed_phase_shares_the_fate_of_the_in_phase(tmp_path):
     good, bad = abdomen(), np.where(abdomen() == 1, 0, abdomen())
     cases = (
