@@ -22,6 +22,7 @@ from FlareMRCore.data.labels import organ_table, structure_table
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.data.volume_io import read_volume, write_volume
 from FlareMRCore.errors import Cancelled, DatasetError, InputError, RecipeError
+from FlareMRCore.imaging.registration import RegistrationOptions
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.artifacts import Artifact
 from FlareMRCore.pipeline.filter_report import read_filter_report
@@ -29,6 +30,7 @@ from FlareMRCore.pipeline.recipe import Recipe, StageSpec
 from FlareMRCore.pipeline.recipe_cases import CaseFilter
 from FlareMRCore.pipeline.runner import RunOptions, run_recipe
 from FlareMRCore.pipeline.stages import STAGES
+from FlareMRCore.pipeline.stages_cases import AdoptLabelsParameters, SelectParameters
 from FlareMRCore.pipeline.stages_filters import (
     FilterAnatomyParameters,
     FilterUncertaintyParameters,
@@ -53,12 +55,22 @@ from FlareMRCore.pipeline.stages_labels import (
     MergeBranchesParameters,
     UnionWithTruthParameters,
 )
+from FlareMRCore.pipeline.stages_registration import PropagateParameters, RegisterParameters
 from FlareMRCore.pipeline.stages_results import EvaluateParameters, SegmentParameters
 from FlareMRCore.pipeline.stages_review import REVIEW_NAME, ApplyReviewParameters
 from FlareMRCore.pipeline.stages_stacks import SelectLongParameters, UnflipParameters
 from FlareMRCore.pipeline.stages_training import ExportParameters, PackParameters
+from FlareMRCore.pipeline.stages_translation import (
+    SobelParameters,
+    StyleParameters,
+    TranslateParameters,
+    TranslatorParameters,
+    WindowParameters,
+)
 from FlareMRCore.progress import SilentReporter
+from FlareMRCore.training.learning_parameters import TrainerParameters
 from FlareMRCore.training.parameters import SamplingParameters, TrainingParameters
+from FlareMRCore.training.translation_parameters import TranslationParameters
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "stages.json"
 WRITE = os.environ.get("FLAREMR_WRITE_GOLDEN") == "1"
@@ -112,6 +124,44 @@ LABEL_SPECS = (
 )  # fmt: skip
 
 
+UNLABELED = CaseFilter(domain="target", labeled=False)
+ON_MASKS = RegistrationOptions(on="mask", metric="meansquares", backend="sitk")
+DARNET = TranslationParameters((64, 64), TrainerParameters(1), family="darnet", width=2)
+TRANSLATION_SPECS = (
+    _of_source("window", WindowParameters(), cases="cohort"),
+    _of_source("sobel", SobelParameters(), cases="cohort"),
+    _spec("select", SelectParameters(first=2), cases="cohort"),
+    _spec(
+        "train-translator", TranslatorParameters((16.0, 16.0, 16.0), DARNET), source="window",
+        target="cohort",
+    ),
+    _spec(
+        "collect-styles", StyleParameters(), cases="cohort", translator="train-translator"
+    ),
+    _of_source(
+        "translate-style", TranslateParameters(), cases="cohort", translator="train-translator",
+        styles="collect-styles",
+    ),
+)  # fmt: skip
+PASSING_SPECS = (
+    replace(
+        _spec(
+            "register", RegisterParameters("translation", partner="first", options=ON_MASKS),
+            cases="cohort", references="window",
+        ),
+        where=UNLABELED,
+    ),
+    replace(
+        _spec(
+            "propagate-labels",
+            PropagateParameters("translation", partner="first", options=ON_MASKS),
+            cases="cohort", labeled="window",
+        ),
+        where=UNLABELED,
+    ),
+    _spec("adopt-labels", AdoptLabelsParameters(), cases="cohort", labels="window"),
+)  # fmt: skip
+
 SPECS = (
     _spec(
         "cohort",
@@ -140,6 +190,8 @@ SPECS = (
     _spec("apply-review", ApplyReviewParameters(), cases="segment"),
     _spec("evaluate", EvaluateParameters(), predictions="segment", references="cohort"),
     *LABEL_SPECS,
+    *TRANSLATION_SPECS,
+    *PASSING_SPECS,
 )
 RECIPE = Recipe("stages", "Stages", "All of them.", "paper", "paper", SPECS)
 OPTIONS = RunOptions(device="cpu", threads=1)
@@ -242,6 +294,19 @@ def _segment_summary(artifact: Artifact) -> dict[str, float]:
     return {"voxels": float(read_label_map(artifact.folder / "labels.nii.gz").array.size)}
 
 
+def _content(artifact: Artifact, name: str) -> dict[str, Any]:
+    return dict(json.loads((artifact.folder / name).read_text(encoding="utf-8")))
+
+
+def _voxels(artifact: Artifact, name: str) -> float:
+    # One step of training says nothing about gray values.
+    return float(read_volume(artifact.folder / name).array.size)
+
+
+def _translator_summary(artifact: Artifact) -> dict[str, float]:
+    return {"width": _content(artifact, "translator.json")["training"]["width"]}
+
+
 SUMMARIES: Mapping[str, Callable[[Artifact], dict[str, float]]] = {
     "cohort": _image_summary,
     "resample": _image_summary,
@@ -252,7 +317,11 @@ SUMMARIES: Mapping[str, Callable[[Artifact], dict[str, float]]] = {
     "segment": _segment_summary,
     "apply-review": _review_summary,
     "evaluate": _score_summary,
-    **{spec.id: _image_summary for spec in LABEL_SPECS},
+    **{spec.id: _image_summary for spec in LABEL_SPECS + PASSING_SPECS},
+    **{spec.id: _image_summary for spec in TRANSLATION_SPECS},
+    "train-translator": _translator_summary,
+    "collect-styles": lambda artifact: {"styles": len(_content(artifact, "styles.json"))},
+    "translate-style": lambda artifact: {"voxels": _voxels(artifact, "fake.nii.gz")},
     **{spec.id: _filter_summary for spec in LABEL_SPECS if spec.id.startswith("filter-")},
     "confidence-mask": _segment_summary,
     "unflip": lambda artifact: {"cases": len(artifact.record["cases"])},
