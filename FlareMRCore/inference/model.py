@@ -75,6 +75,9 @@ class LoadedModel:
         key = (stage, device)
         if key not in self._precisions:
             spec = self.spec(stage)
+            if spec.fixed_shape is not None:
+                k, j, i = spec.fixed_shape
+                x = x[..., :k, :j, :i]
             probe = probe_of(x, spec.multiple_of, whole=spec.fixed_shape is not None)
             self._precisions[key] = choose_precision(self.networks[stage], probe.to(device), device)
         return self._precisions[key]

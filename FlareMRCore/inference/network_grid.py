@@ -35,9 +35,10 @@ PHASE_VOX = 2
 def network_grid(spec: NetworkSpec, image: Geometry, box: Box) -> Geometry:
     """Grid on which the network of `spec` looks at the part `box` of an image.
 
-    For networks of one shape it covers the box edge to edge; for others it covers at least the
-    box, has the network's spacing, its shape is a multiple of what the network asks for, and it
-    starts at a multiple of `PHASE_VOX` voxels in patient space; what fills it up is at its end.
+    For networks of one shape without a spacing it covers the box edge to edge; for others it
+    covers at least the box, has the network's spacing, its shape is a multiple of what the network
+    asks for (and at least its only shape, if there is one), and it starts at a multiple of
+    `PHASE_VOX` voxels in patient space; what fills it up is at its end.
 
     Args:
         spec: what the network wants.
@@ -47,7 +48,7 @@ def network_grid(spec: NetworkSpec, image: Geometry, box: Box) -> Geometry:
     Raises:
         WeightsError: the weights name neither a spacing nor a shape.
     """
-    if spec.fixed_shape is not None:
+    if spec.fixed_shape is not None and spec.spacing_mm is None:
         return image.cropped(box).resized(spec.fixed_shape)
     if spec.spacing_mm is None:
         raise WeightsError(
@@ -58,7 +59,10 @@ def network_grid(spec: NetworkSpec, image: Geometry, box: Box) -> Geometry:
         _axis_range(image, box, axis, spec.spacing_mm[axis], min(PHASE_VOX, spec.multiple_of[axis]))
         for axis in range(3)
     ]
-    return _grid(image, spec.spacing_mm, *_widened(ranges, spec.multiple_of))
+    starts, (k, j, i) = _widened(ranges, spec.multiple_of)
+    least = spec.fixed_shape or (1, 1, 1)
+    counts = (max(k, least[0]), max(j, least[1]), max(i, least[2]))
+    return _grid(image, spec.spacing_mm, starts, counts)
 
 
 def network_input(

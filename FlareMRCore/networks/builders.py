@@ -104,6 +104,26 @@ def he_mean_teacher() -> UNet:
     )
 
 
+def stmt_teacher() -> PHTrans:
+    """PHTrans in nnU-Net's plan, teacher of StMt for the organs (17 858 868 parameters).
+
+    Source: Liu W. et al., MICCAI 2022, published code, setting of FLARE 2022.
+    """
+    return PHTrans(
+        PHTransPlan(
+            input_shape=(40, 224, 192),
+            classes=ORGAN_CLASSES,
+            base_channels=24,
+            max_channels=312,
+            heads=(3, 6, 12),
+            window=(5, 7, 6),
+            mlp_ratio=4.0,
+            drop_path=0.2,
+            first_stride=(1, 2, 2),
+        )
+    )
+
+
 def stmt_coarse() -> UNet:
     """First stage of StMt: foreground or not (26 975 450 parameters).
 
@@ -305,6 +325,9 @@ _ENTRIES = (
     ),
     NetworkEntry(
         "he2024", he_mean_teacher, (1, 48, 160, 224), ORGAN_CLASSES, "He 2024, mean-teacher U-Net"
+    ),
+    NetworkEntry(
+        "stmt2023-teacher", stmt_teacher, (1, 40, 224, 192), ORGAN_CLASSES, "StMt 2023, teacher"
     ),
     NetworkEntry(
         "stmt2023-coarse",

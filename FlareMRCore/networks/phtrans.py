@@ -45,6 +45,7 @@ class PHTransPlan:
         qkv_bias: query, key and value have biases (off in the published networks).
         dropout: channel dropout between each convolution and its norm.
         in_channels: input channels.
+        first_stride: step from the finest level to the next one; all others are 2.
     """
 
     input_shape: Triple
@@ -58,6 +59,7 @@ class PHTransPlan:
     qkv_bias: bool = False
     dropout: float = 0.1
     in_channels: int = 1
+    first_stride: Triple = (2, 2, 2)
 
     def __post_init__(self) -> None:
         problems = _problems(self)
@@ -70,8 +72,14 @@ class PHTransPlan:
 
     def shape(self, level: int) -> Triple:
         """Spatial size of the features of a level."""
-        k, j, i = self.input_shape
-        return (k >> level, j >> level, i >> level)
+        if level == 0:
+            return self.input_shape
+        k, j, i = (n // first for n, first in zip(self.input_shape, self.first_stride, strict=True))
+        return (k >> level - 1, j >> level - 1, i >> level - 1)
+
+    def stride(self, level: int) -> Triple:
+        """Step from a level to the next coarser one."""
+        return (2, 2, 2) if level else self.first_stride
 
 
 class PHTrans(nn.Module):
@@ -91,11 +99,27 @@ class PHTrans(nn.Module):
             ParallelLevel(plan, level, decoder=False) for level in range(LEVELS)
         )
         self.downs = nn.ModuleList(
-            _change(nn.Conv3d(widths[level], widths[level + 1], 2, 2, bias=False))
+            _change(
+                nn.Conv3d(
+                    widths[level],
+                    widths[level + 1],
+                    plan.stride(level),
+                    plan.stride(level),
+                    bias=False,
+                )
+            )
             for level in range(LEVELS - 1)
         )
         self.ups = nn.ModuleList(
-            _change(nn.ConvTranspose3d(widths[level + 1], widths[level], 2, 2, bias=False))
+            _change(
+                nn.ConvTranspose3d(
+                    widths[level + 1],
+                    widths[level],
+                    plan.stride(level),
+                    plan.stride(level),
+                    bias=False,
+                )
+            )
             for level in upward
         )
         self.decoder = nn.ModuleList(ParallelLevel(plan, level, decoder=True) for level in upward)
@@ -209,10 +233,9 @@ def _initialize(network: nn.Module) -> None:
 
 
 def _problems(plan: PHTransPlan) -> list[str]:
-    deepest = LEVELS - 1
     problems: list[str] = []
-    for size, width in zip(plan.input_shape, plan.window, strict=True):
-        unit = width << deepest
+    for size, width, first in zip(plan.input_shape, plan.window, plan.first_stride, strict=True):
+        unit = (width << LEVELS - 2) * first
         if size <= 0 or size % unit:
             problems.append(f"an axis must be a multiple of {unit}, not {size}")
     for level, heads in zip(range(CONVOLUTION_LEVELS, LEVELS), plan.heads, strict=True):

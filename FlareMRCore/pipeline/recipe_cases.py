@@ -77,6 +77,8 @@ class CaseFilter:
         labeled: only cases with (True) or without (False) a label map.
         sequences: of the first image, in any spelling that is known; empty for all.
         other_than: as `sequences`, for those that are left out.
+        annotates: ids of structures that were looked for in the case, all of them.
+        lacks: ids of structures that were not looked for, none of them.
     """
 
     domain: str = ""
@@ -85,6 +87,8 @@ class CaseFilter:
     labeled: bool | None = None
     sequences: tuple[str, ...] = ()
     other_than: tuple[str, ...] = ()
+    annotates: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
     def __call__(self, case: RecipeCase) -> bool:
         """Whether the stage takes `case`."""
@@ -95,6 +99,8 @@ class CaseFilter:
             and self.labeled in (None, case.label_map is not None)
             and (not self.sequences or case.sequence in _sequences(self.sequences))
             and case.sequence not in _sequences(self.other_than)
+            and set(self.annotates) <= set(case.annotated)
+            and not set(self.lacks) & set(case.annotated)
         )
 
 

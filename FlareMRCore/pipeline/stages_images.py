@@ -11,6 +11,7 @@ from FlareMRCore.data.geometry import Triple
 from FlareMRCore.data.label_io import write_label_map
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.data.phantom import make_phantom, phantom_geometry
+from FlareMRCore.data.phantom_tumors import tumor_labels
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.data.volume_io import read_volume, write_volume
 from FlareMRCore.imaging.components import keep_largest_components
@@ -36,6 +37,8 @@ class PhantomCohortParameters:
         sequences_each: sequences of each person in MR without labels; each is a case, and cases
             of one person share the patient.
         motion_mm: how far a person may move along each axis from one sequence to the next.
+        test_ct_cases: CT with labels, domain source, part default/test.
+        tumors: people have tumors, which are labeled too.
     """
 
     ct_cases: int = 8
@@ -48,6 +51,8 @@ class PhantomCohortParameters:
     first_seed: int = 1000
     sequences_each: int = 1
     motion_mm: float = 0.0
+    test_ct_cases: int = 0
+    tumors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def phantom_cohort(
     cases = []
     for number, examination in enumerate(plan):
         context.reporter.advance("phantoms", number, len(plan))
-        cases.append(_phantom(examination, parameters.spacing_mm, context))
+        cases.append(_phantom(examination, parameters, context))
     return tuple(cases)
 
 
@@ -106,15 +111,22 @@ def _examinations(parameters: PhantomCohortParameters) -> Iterator[_Examination]
             )
     for number in range(parameters.mr_cases, parameters.mr_cases + parameters.test_cases):
         yield _Examination(first_mr + number, names[number % len(names)], TEST, is_labeled=True)
+    first_ct = first_mr + parameters.mr_cases + parameters.test_cases
+    for seed in range(first_ct, first_ct + parameters.test_ct_cases):
+        yield _Examination(seed, "ct", TEST, is_labeled=True)
 
 
-def _phantom(examination: _Examination, spacing_mm: float, context: StageContext) -> RecipeCase:
+def _phantom(
+    examination: _Examination, parameters: PhantomCohortParameters, context: StageContext
+) -> RecipeCase:
     seed, sequence = examination.seed, examination.sequence
-    geometry = phantom_geometry(spacing_mm)
+    geometry = phantom_geometry(parameters.spacing_mm)
     x, y, z = geometry.origin
     right, front, up = examination.shift_mm
     seen = replace(geometry, origin=(x - right, y - front, z - up))
-    volume, label_map = make_phantom(seed, sequence, geometry=seen)
+    volume, label_map = make_phantom(seed, sequence, geometry=seen, tumors=parameters.tumors)
+    if parameters.tumors:
+        label_map = tumor_labels(seed, seen)
     case_id = f"phantom-{seed}-{sequence}"
     folder = context.folder / case_id
     folder.mkdir()
@@ -131,7 +143,7 @@ def _phantom(examination: _Examination, spacing_mm: float, context: StageContext
         images={sequence: context.own_file(f"{case_id}/{sequence}.nii.gz")},
         label_map=labels,
         label_source="phantom" if labels else None,
-        annotated=tuple(label.id for label in organ_table()) if labels else (),
+        annotated=tuple(label.id for label in label_map.labels) if labels else (),
         parts=(examination.part,),
     )
 

@@ -17,7 +17,7 @@ from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.binding import bind_table
 from FlareMRCore.data.normalization import Normalization
 from FlareMRCore.data.volume_io import read_volume
-from FlareMRCore.errors import DatasetError, RecipeError
+from FlareMRCore.errors import DatasetError, RecipeError, UsageError
 from FlareMRCore.events import json_values
 from FlareMRCore.pipeline.artifacts import NOTES
 from FlareMRCore.pipeline.case_labels import (
@@ -62,12 +62,19 @@ class PoolStageParameters:
         preparation: grid, region and intensities of the images.
         target: what the labels mean to the network.
         target_labels: take manual labels of target cases too, which adaptation must not see.
+        validation_share: share of the patients of each pool with labels that nothing is learned
+            from: the best weights are chosen on them. A pool of one patient keeps it.
     """
 
     training: PoolTrainingParameters
     preparation: PoolPreparation
     target: Target = field(default_factory=Target)
     target_labels: bool = False
+    validation_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation_share < 1:
+            raise UsageError("validation_share is 0 or more, and below 1.", code="usage.share")
 
 
 def train_network(
@@ -175,7 +182,27 @@ def _pools(
             code="recipe.no-cases",
             hint="Give the input, or change training.composition.shares.",
         )
-    return pools
+    return _held_out(pools, parameters)
+
+
+def _held_out(
+    pools: Mapping[str, tuple[RecipeCase, ...]], parameters: PoolStageParameters
+) -> dict[str, tuple[RecipeCase, ...]]:
+    """The pools without the patients of the validation, and those as a pool of their own."""
+    if not parameters.validation_share:
+        return dict(pools)
+    found = dict(pools)
+    held = list(pools.get(VALIDATION, ()))
+    for pool, cases in pools.items():
+        patients = sorted({case.patient_id for case in cases})
+        if pool in (UNLABELED, VALIDATION) or len(patients) < 2:
+            continue
+        rng = np.random.default_rng([parameters.training.trainer.seed, len(patients)])
+        count = max(1, round(parameters.validation_share * len(patients)))
+        chosen = set(rng.permutation(patients)[: min(count, len(patients) - 1)].tolist())
+        held += [case for case in cases if case.patient_id in chosen]
+        found[pool] = tuple(case for case in cases if case.patient_id not in chosen)
+    return {**found, VALIDATION: tuple(held)} if held else found
 
 
 def _prepared(

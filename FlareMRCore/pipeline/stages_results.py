@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.label_io import write_label_map
-from FlareMRCore.data.labels import organ_table
+from FlareMRCore.data.labels import organ_table, structure_table
 from FlareMRCore.data.volume_io import read_with_warnings, write_volume
 from FlareMRCore.errors import InputError, RecipeError
 from FlareMRCore.events import json_values
@@ -55,7 +55,7 @@ class SegmentParameters:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateParameters:
-    """Conventions of the scores, and organs; empty for all."""
+    """Conventions of the scores, and organs or "tumor"; empty for all organs."""
 
     modes: tuple[Mode, ...] = MODES
     organs: tuple[str, ...] = ()
@@ -139,7 +139,8 @@ def evaluate_cases(
         InputError: a case has no reference or no prediction, or they cannot be compared.
     """
     pairs = _pairs(inputs)
-    table = organ_table().subset(parameters.organs) if parameters.organs else organ_table()
+    organs = parameters.organs
+    table = structure_table().subset(organs) if organs else organ_table()
     evaluation = evaluate(pairs, table, context.reporter, modes=parameters.modes)
     if evaluation.errors:
         lines = "".join(f"\n  - {c}: {e['message']}" for c, e in evaluation.errors.items())

@@ -148,19 +148,15 @@ def _training_case(
 def _region(
     images: CaseImages, frame: Frame, preparation: PoolPreparation, rng: np.random.Generator
 ) -> Box:
-    """The whole image, or the box of the labels with a margin."""
+    """The whole image, or the box of the labels or of the foreground with a margin."""
     geometry = frame.aligned.geometry
     whole = Box((0, 0, 0), geometry.shape)
     if preparation.region == "whole":
         return whole
-    if images.label_map is None:
-        raise InputError(
-            f"Case '{images.case_id}' has no labels to crop it around.",
-            code="training.region",
-            hint="Give labeled cases, or train on the whole image.",
-        )
-    labels = resample_labels_to(images.label_map, geometry).array
-    box = foreground_box((labels > 0) & (labels < IGNORE))
+    if preparation.region == "foreground":
+        box = foreground_box(frame.aligned.array > preparation.normalization.clip[0])
+    else:
+        box = _label_box(images, geometry)
     if box is None:
         return whole
     starts, stops = [], []
@@ -170,6 +166,18 @@ def _region(
         starts.append(max(0, min(box.start[axis] - round(low / step), length - 2)))
         stops.append(min(length, max(box.stop[axis] + round(high / step), starts[-1] + 2)))
     return Box((starts[0], starts[1], starts[2]), (stops[0], stops[1], stops[2]))
+
+
+def _label_box(images: CaseImages, geometry: Geometry) -> Box | None:
+    """Box of the labels on `geometry`; None if there are none in it."""
+    if images.label_map is None:
+        raise InputError(
+            f"Case '{images.case_id}' has no labels to crop it around.",
+            code="training.region",
+            hint="Give labeled cases, or train on the whole image.",
+        )
+    labels = resample_labels_to(images.label_map, geometry).array
+    return foreground_box((labels > 0) & (labels < IGNORE))
 
 
 def _margins_mm(

@@ -17,7 +17,8 @@ class PoolPreparation:
     Attributes:
         spacing_mm: voxel size (K, J, I); 0 for axes that stay as they are.
         fixed_shape: voxels (K, J, I) that the region is stretched to, instead of a spacing.
-        region: ``"whole"`` image, or the box around the ``"labels"``.
+        region: ``"whole"`` image, the box around the ``"labels"``, or that around the
+            ``"foreground"``: what is brighter than the lower end of `clip`.
         margin_mm: what that box is widened by along (K, J, I).
         margin_jitter_mm: up to this much more or less at each of the six sides.
         copies: how often each case is prepared, each time with other margins.
@@ -27,7 +28,7 @@ class PoolPreparation:
 
     spacing_mm: Triple | None = None
     fixed_shape: Shape | None = None
-    region: Literal["whole", "labels"] = "whole"
+    region: Literal["whole", "labels", "foreground"] = "whole"
     margin_mm: Triple = (0.0, 0.0, 0.0)
     margin_jitter_mm: float = 0.0
     copies: int = 1
@@ -37,5 +38,9 @@ class PoolPreparation:
     def __post_init__(self) -> None:
         if (self.spacing_mm is None) == (self.fixed_shape is None):
             raise UsageError("Give either spacing_mm or fixed_shape.", code="usage.preparation")
+        if self.region == "foreground" and not self.normalization.clip:
+            raise UsageError(
+                "Region 'foreground' needs normalization.clip.", code="usage.preparation"
+            )
         if self.copies < 1:
             raise UsageError("copies is at least 1.", code="usage.preparation")

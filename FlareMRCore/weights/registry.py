@@ -51,7 +51,8 @@ class NetworkSpec:
         builder: name of the network builder.
         file: name of the file with its state.
         spacing_mm: voxel size (K, J, I) the network was trained at, if it has one.
-        fixed_shape: the only input shape (K, J, I) it takes, if there is one.
+        fixed_shape: the only input shape (K, J, I) it takes, if there is one; with a spacing it is
+            that of sliding windows, without one the region is stretched to it.
         multiple_of: each input axis (K, J, I) is a multiple of this.
         organs: True for one channel per organ and background, False for body part or not.
         views: views for test-time augmentation it was trained for, besides ``"identity"``.

@@ -65,7 +65,7 @@ def test_one_coarsest_voxel_is_doubled(make_spec: Any) -> None:
 
 
 def test_networks_of_one_shape_get_it_edge_to_edge(make_spec: Any) -> None:
-    grid = network_grid(make_spec(fixed_shape=(8, 9, 10)), IMAGE, WHOLE)
+    grid = network_grid(make_spec(fixed_shape=(8, 9, 10), spacing_mm=None), IMAGE, WHOLE)
     assert grid.shape == (8, 9, 10)
     np.testing.assert_allclose(grid.corners(), IMAGE.corners())
 

@@ -192,6 +192,17 @@ def test_a_phtrans_of_one_shape_sees_the_whole_image(tmp_path: Path, volume: Vol
     np.testing.assert_array_equal(_segmented(_export(tmp_path, folder), volume).array, expected)
 
 
+def test_a_phtrans_of_a_spacing_slides_windows_of_its_shape(tmp_path: Path, volume: Volume) -> None:
+    """The phantom is smaller than one window along every axis, so one pass is all there is."""
+    fine = replace(SPACED, spacing_mm=(10.0, 7.0, 9.0))
+    folder = _trained(tmp_path / "net", "phtrans-mini", preparation=fine, patch=(32, 48, 64))
+    spec = replace(_spec("phtrans-mini", fine, 1), fixed_shape=(32, 48, 64))
+    logits, grid = _logits(_direct(folder, "phtrans-mini"), spec, volume)
+    assert grid.shape == (32, 48, 64)
+    expected = upsample_labels(logits, grid, volume.geometry, SilentReporter())
+    np.testing.assert_array_equal(_segmented(_export(tmp_path, folder), volume).array, expected)
+
+
 def test_networks_of_ct_take_ct_with_its_own_normalization(tmp_path: Path) -> None:
     ct = make_phantom(3, "ct", geometry=GEOMETRY)[0]
     both = replace(SPACED, ct_normalization=Normalization("unit", (-200.0, 300.0)))

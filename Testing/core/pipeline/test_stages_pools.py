@@ -237,3 +237,38 @@ def test_a_fixed_shape_around_the_labels_and_fitted_intensities(
     images = [np.load(folder / "image.npy") for folder in folders]
     assert [image.shape for image in images] == [(16, 16, 16)] * 2
     assert not np.array_equal(*images)
+
+
+def test_a_share_of_the_patients_is_held_out_for_the_best_weights(
+    cases: Mapping[str, tuple[RecipeCase, ...]], tmp_path: Path
+) -> None:
+    parameters = _parameters(
+        steps=2,
+        validation_share=0.5,
+        training={"trainer": TrainerParameters(2, validate_every=1)},
+    )
+    _run({"labeled": cases["labeled"]}, parameters, tmp_path)
+    folders = {p.name: len(list(p.iterdir())) for p in (tmp_path / "work/cases").iterdir()}
+    assert folders == {"labeled": 1, "validation": 1}
+    assert "validation" in (tmp_path / "out/notes/curve.csv").read_text().splitlines()[0]
+
+
+def test_the_foreground_is_what_is_brighter_than_the_window(
+    cases: Mapping[str, tuple[RecipeCase, ...]], tmp_path: Path
+) -> None:
+    sizes = {}
+    for region in ("whole", "foreground"):
+        parameters = _parameters(
+            steps=1,
+            preparation=PoolPreparation(
+                spacing_mm=(8.0, 8.0, 8.0),
+                region=region,  # type: ignore[arg-type]
+                normalization=Normalization("unit", (-200.0, 300.0)),
+            ),
+        )
+        _run({"labeled": cases["labeled"]}, parameters, tmp_path / region)
+        image = np.load(tmp_path / region / "work/cases/labeled/00000/000/image.npy")
+        assert (image.min(), image.max()) == (0, 1)
+        sizes[region] = image.shape
+    assert sizes["foreground"][0] == sizes["whole"][0], "the body leaves the image above and below"
+    assert sizes["foreground"][1] < sizes["whole"][1], "there is air in front of it"
