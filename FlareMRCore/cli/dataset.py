@@ -1,4 +1,4 @@
-"""Verb `dataset`: make, check and describe the manifest of a data set."""
+"""Verb `dataset`: make, check, split and describe the manifest of a data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from FlareMRCore.cli.console import JobReporter, job_reporter, write_line
+from FlareMRCore.cli.console import JobReporter, format_table, job_reporter, write_line
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.dataset import MODALITIES, Dataset
 from FlareMRCore.data.dataset_build import MANIFEST_NAME, SHARES, BuildOptions, build_dataset
@@ -15,8 +15,10 @@ from FlareMRCore.data.dataset_layouts import LAYOUTS
 from FlareMRCore.data.dataset_manifest import load_dataset, save_dataset
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.errors import DatasetError, UsageError
+from FlareMRCore.events import json_values
 from FlareMRCore.pipeline.dataset_check import check_dataset, report_lines, summarize_dataset
 from FlareMRCore.pipeline.dataset_report import write_contact_sheet
+from FlareMRCore.pipeline.dataset_table import case_rows, parse_shares, with_split
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,7 +52,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     summary = actions.add_parser("summary", help="count cases, sequences, organs")
     summary.add_argument("manifest", type=Path)
-    for action in (build, check, summary):
+    cases = actions.add_parser("cases", help="list cases with their files and parts")
+    cases.add_argument("manifest", type=Path)
+    cases.add_argument("--json", action="store_true", help="write JSON")
+    split = actions.add_parser("split", help="split by patient anew, and save that")
+    split.add_argument("manifest", type=Path)
+    split.add_argument(
+        "shares", nargs="+", metavar="PART=SHARE", help="e.g. train=0.7 validate=0.1 test=0.2"
+    )
+    split.add_argument("--seed", type=int, default=0, help="of the split")
+    for action in (build, check, summary, cases, split):
         action.add_argument("--json-progress", action="store_true", help="write JSON lines")
         action.add_argument("--debug", action="store_true", help="write tracebacks")
 
@@ -67,8 +78,38 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = load_dataset(arguments.manifest)
     if arguments.action == "check":
         return _check(arguments, dataset, reporter)
+    if arguments.action == "cases":
+        _list(arguments, reporter, dataset)
+        return 0
+    if arguments.action == "split":
+        dataset = with_split(dataset, parse_shares(arguments.shares), seed=arguments.seed)
+        save_dataset(arguments.manifest, dataset)
     _show(arguments, reporter, summarize_dataset(dataset))
     return 0
+
+
+def _list(arguments: argparse.Namespace, reporter: JobReporter, dataset: Dataset) -> None:
+    rows = case_rows(dataset)
+    reporter.result({"name": dataset.name, "cases": rows})
+    if arguments.json_progress:
+        return
+    if arguments.json:
+        write_line(json.dumps(json_values({"name": dataset.name, "cases": rows}), indent=1))
+        return
+    cells = [
+        [
+            row["case"],
+            row["patient"],
+            row["modality"],
+            ", ".join(row["images"]),
+            row["label_source"] or "-",
+            str(len(row["annotated"])),
+            row["part"] or "-",
+        ]
+        for row in rows
+    ]
+    header = ("case", "patient", "modality", "sequences", "labels", "organs", "part")
+    write_line(format_table(header, cells))
 
 
 def _build(arguments: argparse.Namespace, reporter: JobReporter) -> int:

@@ -62,3 +62,20 @@ def test_errors_give_a_code_and_a_report(folder, capsys):
 def test_wrong_use(folder, words, tmp_path_factory, monkeypatch):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert main(["dataset", "build", str(folder), *words]) == 2
+
+
+def test_cases_are_listed_and_split_anew(folder, capsys):
+    assert main(["dataset", "build", str(folder)]) == 0
+    manifest = str(folder / "flaremr-dataset.json")
+    capsys.readouterr()
+    shares = ["train=0.34", "validate=0.33", "test=0.33"]
+    assert main(["dataset", "split", manifest, *shares, "--seed", "3"]) == 0
+    capsys.readouterr()
+    assert main(["dataset", "cases", manifest, "--json"]) == 0
+    cases = json.loads(capsys.readouterr().out)["cases"]
+    assert sorted(case["part"] for case in cases) == ["test", "train", "validate"]
+    assert [case["annotated"] for case in cases] == [["liver", "spleen"]] * 3
+    assert Path(cases[0]["images"]["MR"]).is_file()
+    assert main(["dataset", "cases", manifest]) == 0
+    assert "case0" in capsys.readouterr().out
+    assert main(["dataset", "split", manifest, "train"]) == 2
