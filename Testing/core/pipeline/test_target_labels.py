@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from FlareMRCore.data.dataset import Case, Dataset, StoredFile
-from FlareMRCore.data.label_io import read_label_map, write_label_map
+from FlareMRCore.data.label_io import write_label_map
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.data.phantom import make_phantom, phantom_geometry
+from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.data.volume_io import read_volume, write_volume
 from FlareMRCore.errors import DatasetError, InputError
 from FlareMRCore.imaging.resampling import resample_labels_to
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
-from FlareMRCore.pipeline.case_labels import with_labels
+from FlareMRCore.pipeline.case_labels import read_case_labels, with_labels
 from FlareMRCore.pipeline.recipe import Recipe, recipe_names
-from FlareMRCore.pipeline.recipe_cases import DataFile, RecipeCase
+from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.recipe_parsing import load_recipe
 from FlareMRCore.pipeline.runner import RunOptions, run_recipe
 from FlareMRCore.pipeline.stage import (
@@ -53,7 +54,7 @@ class _Poison:
     """
 
     folder: Path
-    source_labels: list[DataFile] = field(default_factory=list)
+    source_labels: list[LabelMap] = field(default_factory=list)
 
     def stages(self) -> Mapping[str, Stage]:
         """The table of stages."""
@@ -75,7 +76,7 @@ class _Poison:
 
     def _poisoned(self, case: RecipeCase, context: StageContext) -> RecipeCase:
         if case.domain == "source":
-            self.source_labels += [case.label_map] if case.label_map else []
+            self.source_labels.append(read_case_labels(case))
             return case
         name = f"{case.case_id}/{self.labels_of(case.case_id).name}"
         self.labels_of(case.case_id).rename(context.folder / name)
@@ -86,9 +87,8 @@ class _Poison:
         self, inputs: StageInputs, parameters: Any, context: StageContext
     ) -> tuple[RecipeCase, ...]:
         case = inputs.case()
-        (first, *_) = self.source_labels
         grid = read_volume(case.image.path).geometry
-        labels = resample_labels_to(read_label_map(first.path), grid)
+        labels = resample_labels_to(self.source_labels[0], grid)
         return (with_labels(case, labels, context, source="predicted", annotated=ORGANS),)
 
 
@@ -131,7 +131,7 @@ def _dataset(poison: _Poison) -> Dataset:
         labels = poison.labels_of(name)
         if domain == "source":
             write_label_map(labels, label_map)
-            poison.source_labels.append(DataFile(labels, ""))
+            poison.source_labels.append(label_map)
         modality = "CT" if domain == "source" else "MR"
         images = {sequence: StoredFile(f"{name}-image.nii.gz")}
         stored = StoredFile(labels.name)
