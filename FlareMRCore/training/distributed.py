@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,8 +12,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 from FlareMRCore.errors import UsageError
+
+_TRAININGS = itertools.count(1)
+"""Numbers of the trainings that this process has joined; the same in all processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +68,24 @@ def process_group(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    _join("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(dist.get_rank(), count, device)
         dist.barrier()
     finally:
         dist.destroy_process_group()
+
+
+def _join(backend: str) -> None:
+    """Join torchrun's processes under a name that no earlier training of theirs had.
+
+    torchrun's key-value store outlives a process group, and what an earlier group left there
+    would let the next one wait for addresses that are gone.
+    """
+    store, rank, count = next(rendezvous("env://"))
+    name = f"training{next(_TRAININGS)}"
+    prefixed = dist.PrefixStore(name, store)  # type: ignore[attr-defined]  # torch does export it
+    dist.init_process_group(backend, store=prefixed, rank=rank, world_size=count)
 
 
 def sum_over_processes(value: Tensor) -> Tensor:
