@@ -77,13 +77,17 @@ def methods_text(run: RunReading) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def patients_by_kind(records: Iterable[Record]) -> dict[tuple[str, str], int]:
-    """Number of patients by domain and modality, as they first occur in these records."""
+def patients_by_kind(cases: Iterable[Record]) -> dict[tuple[str, str], int]:
+    """Number of patients by domain and modality, as they first occur among these cases."""
     first: dict[str, tuple[str, str]] = {}
-    for record in records:
-        for case in record["cases"]:
-            first.setdefault(case["patient"], (case["domain"], case["modality"]))
+    for case in cases:
+        first.setdefault(case["patient"], (case["domain"], case["modality"]))
     return dict(Counter(first.values()))
+
+
+def counted(count: int, noun: str) -> str:
+    """E.g. ``"1 case"``, ``"2 cases"``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _opening(
@@ -101,11 +105,11 @@ def _opening(
 
 
 def _data(records: Sequence[Record]) -> str:
-    kinds = patients_by_kind(records)
+    kinds = patients_by_kind(case for record in records for case in record["cases"])
     if not kinds:
         return ""
     parts = [
-        f"{count} patient{'s' * (count > 1)} with {modality} ({domain} domain)"
+        f"{counted(count, 'patient')} with {modality} ({domain} domain)"
         for (domain, modality), count in sorted(kinds.items(), reverse=True)
     ]
     return f"The cases are of {' and '.join(parts)}."
@@ -134,7 +138,7 @@ def _records(stage: StageReading) -> list[Record]:
 def _inputs(records: Sequence[Record]) -> str:
     """How many cases a stage took."""
     count = sum(len(record["inputs"].get("cases", ())) for record in records)
-    return f"{count} case{'s' * (count > 1)}, " if count else ""
+    return f"{counted(count, 'case')}, " if count else ""
 
 
 def _backends(stage: StageReading) -> tuple[str, ...]:
@@ -160,9 +164,10 @@ def _scores(scores: StageScores) -> str:
         for organ in scores.organs
         if organ.dice is not None
     )
+    where = f"stage {scores.stage_id}, convention '{scores.mode}'"
     return (
-        f"On {scores.cases} cases (stage {scores.stage_id}, convention '{scores.mode}') the mean "
-        f"DSC over the organs was {number_text(scores.dice)} and the mean NSD "
+        f"On {counted(scores.cases, 'case')} ({where}) the mean DSC over the organs was "
+        f"{number_text(scores.dice)} and the mean NSD "
         f"{number_text(scores.surface_dice)}. Mean DSC by organ: {organs}."
     )
 
@@ -170,7 +175,7 @@ def _scores(scores: StageScores) -> str:
 def _making(records: Sequence[Record]) -> str:
     """Versions, seeds, devices and time."""
     versions = dict(item for record in records for item in record["versions"].items())
-    software = ", ".join(f"{name} {version}" for name, version in versions.items())
+    software = ", ".join(f"{name} {found}" for name, found in versions.items() if name != "system")
     seeds = sorted({str(r["seed"]) for r in records if r.get("seed") is not None})
     devices = sorted({str(record["device"]) for record in records})
     processes = max(int(record.get("processes", 1)) for record in records)

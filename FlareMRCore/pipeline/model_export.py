@@ -12,15 +12,17 @@ from typing import Any
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.errors import UsageError
 from FlareMRCore.pipeline.artifacts import NOTES, RECORD_NAME
-from FlareMRCore.pipeline.methods_text import patients_by_kind
-from FlareMRCore.pipeline.run_lineage import Record, minutes_of, read_lineage
+from FlareMRCore.pipeline.methods_text import counted, patients_by_kind
+from FlareMRCore.pipeline.run_lineage import Lineage, Record, minutes_of, read_lineage
 from FlareMRCore.pipeline.run_reading import RunReading, StageReading
 from FlareMRCore.pipeline.run_results import StageScores, run_scores, scores_table
-from FlareMRCore.pipeline.stage import MODEL
+from FlareMRCore.pipeline.stage import MODEL, NETWORK, PACK, STYLES, TRANSLATOR
 from FlareMRCore.weights.models import load_entry_from_path, save_entry
 from FlareMRCore.weights.registry import WeightsEntry
 
 CARD_NAME = "MODEL-CARD.md"
+TRAINED = (PACK, NETWORK, TRANSLATOR, STYLES)
+"""Kinds of what is made of training cases."""
 
 
 def export_model(run: RunReading, folder: Path, *, stage_id: str = "") -> WeightsEntry:
@@ -73,14 +75,15 @@ def model_stage(run: RunReading, stage_id: str = "") -> StageReading:
 
 def model_card(run: RunReading, stage: StageReading, entry: WeightsEntry) -> str:
     """Markdown: license, networks, training data, stages, scores of these weights."""
-    records = read_lineage(run).upstream(stage.keys)
+    lineage = read_lineage(run)
+    records = lineage.upstream(stage.keys)
     scores = _own_scores(run, stage)
     parts = [
         f"# {entry.title}",
         entry.description,
         _facts(run, entry, records),
         "## Training data",
-        _training_data(records),
+        _training_data(run, records, lineage),
         "## Training",
         _training(records, _stage_ids(run)),
         "## Scores",
@@ -144,19 +147,21 @@ def _facts(run: RunReading, entry: WeightsEntry, records: Sequence[Record]) -> s
     return "\n".join(lines)
 
 
-def _training_data(records: Sequence[Record]) -> str:
-    """Patients of which a case was made on the way, and files from outside of the store."""
-    kinds = patients_by_kind(records)
+def _training_data(run: RunReading, records: Sequence[Record], lineage: Lineage) -> str:
+    """Patients whose cases went into a training, and lists of files from outside of the recipe."""
+    training = {key for stage in run.stages if stage.output in TRAINED for key in stage.keys}
+    used = [record for record in records if record["key"] in training]
+    digests = [d for record in used for slot in record["inputs"].values() for d in slot]
+    kinds = patients_by_kind(lineage.cases[d] for d in digests if d in lineage.cases)
     lines = [
-        f"* {count} patients, {modality}, {domain} domain"
+        f"* {counted(count, 'patient')}, {modality}, {domain} domain"
         for (domain, modality), count in sorted(kinds.items(), reverse=True)
     ]
-    for record in records:
-        groups = [n.removeprefix("group:") for n in record["external"] if n.startswith("group:")]
-        cases = len(record["inputs"].get("cases", ()))
-        if record["stage"] == "pack" and (groups or cases):
-            named = f", groups {', '.join(groups)}" if groups else ""
-            lines.append(f"* {record['stage_id']}: {cases} cases of the recipe{named}")
+    others = {d for d in digests if d not in lineage.cases and d not in lineage.makers}
+    if others:
+        lines.append(f"* {counted(len(others), 'case')} straight from the data set")
+    groups = [name for record in used for name in record["external"] if name.startswith("group:")]
+    lines += [f"* files of the list '{name.removeprefix('group:')}'" for name in groups]
     return "\n".join(dict.fromkeys(lines)) or "The records name no case."
 
 
@@ -171,5 +176,5 @@ def _training(records: Sequence[Record], stage_ids: Mapping[str, str]) -> str:
 
 
 def _scored(scores: StageScores) -> str:
-    head = f"Stage {scores.stage_id}: {scores.cases} cases, convention '{scores.mode}'."
+    head = f"Stage {scores.stage_id}: {counted(scores.cases, 'case')}, convention '{scores.mode}'."
     return f"{head}\n\n{scores_table(scores).markdown()}".rstrip("\n")

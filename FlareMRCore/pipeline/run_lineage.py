@@ -20,10 +20,12 @@ class Lineage:
         records: by key, in order of the stages.
         makers: key of the artifact that first had this content, by digest: of an artifact, or of
             a case that it holds.
+        cases: these cases, by digest.
     """
 
     records: Mapping[str, Record]
     makers: Mapping[str, str]
+    cases: Mapping[str, Record]
 
     def upstream(self, keys: Iterable[str]) -> tuple[Record, ...]:
         """Records of these artifacts and of all that they were made from, in order of the run."""
@@ -47,10 +49,13 @@ def read_lineage(run: RunReading) -> Lineage:
     """
     records = {key: record for stage in run.stages for key, record in stage_records(stage).items()}
     makers: dict[str, str] = {}
+    cases: dict[str, Record] = {}
     for key, record in records.items():
-        for digest in (record["digest"], *(digest_of(case) for case in record["cases"])):
+        held = {digest_of(case): case for case in record["cases"]}
+        cases.update(held)
+        for digest in (record["digest"], *held):
             makers.setdefault(digest, key)
-    return Lineage(records, makers)
+    return Lineage(records, makers, cases)
 
 
 def stage_records(stage: StageReading) -> dict[str, Record]:

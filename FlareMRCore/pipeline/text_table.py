@@ -21,8 +21,9 @@ class TextTable:
         return stream.getvalue()
 
     def markdown(self) -> str:
-        """The table with bars; the first column to the left, the others to the right."""
-        rule = ("---", *("---:" for _ in self.header[1:]))
+        """The table with bars; columns of numbers to the right."""
+        columns = [[row[n] for row in self.rows] for n in range(len(self.header))]
+        rule = tuple("---:" if _are_numbers(cells) else "---" for cells in columns)
         lines = [self.header, rule, *self.rows]
         return "".join(f"| {' | '.join(map(_escaped, cells))} |\n" for cells in lines)
 
@@ -30,6 +31,12 @@ class TextTable:
 def number_text(value: float | None, digits: int = 3) -> str:
     """A number with so many decimals; empty for None."""
     return "" if value is None else f"{value:.{digits}f}"
+
+
+def _are_numbers(cells: list[str]) -> bool:
+    """Whether all cells are numbers or empty, and not all are empty."""
+    filled = [cell.replace(".", "", 1).lstrip("-") for cell in cells if cell]
+    return bool(filled) and all(cell.isdecimal() for cell in filled)
 
 
 def _escaped(cell: str) -> str:

@@ -69,8 +69,5 @@ def test_patients_count_once_as_they_were_first() -> None:
     def case(patient: str, domain: str, modality: str) -> dict[str, str]:
         return {"patient": patient, "domain": domain, "modality": modality}
 
-    records = [
-        {"cases": [case("a", "source", "CT"), case("b", "target", "MR")]},
-        {"cases": [case("a", "source", "MR"), case("b", "target", "MR")]},
-    ]
-    assert patients_by_kind(records) == {("source", "CT"): 1, ("target", "MR"): 1}
+    cases = [case("a", "source", "CT"), case("b", "target", "MR"), case("a", "source", "MR")]
+    assert patients_by_kind(cases) == {("source", "CT"): 1, ("target", "MR"): 1}

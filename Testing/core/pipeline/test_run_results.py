@@ -68,7 +68,7 @@ def test_the_ablation_table_names_what_differs(tmp_path: Path, store: ArtifactSt
     assert table.header[6:] == ("liver", "spleen", "mean DSC", "mean NSD", "minutes")
     assert [cells[6] for cells in table.rows] == ["0.875", "0.625", "0.750"]
     lines = table.markdown().splitlines()
-    assert lines[1].startswith("| --- | ---: |")
+    assert lines[1].startswith("| --- | --- | --- | --- | --- | ---: |")
     assert lines[3].startswith(
         "| fake | paper | paper | scored | scored.liver = 0.25 | 2 | 0.625 |"
     )
