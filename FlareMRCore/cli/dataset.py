@@ -52,6 +52,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     summary = actions.add_parser("summary", help="count cases, sequences, organs")
     summary.add_argument("manifest", type=Path)
+    cases, split = _add_table_actions(actions)
+    for action in (build, check, summary, cases, split):
+        action.add_argument("--json-progress", action="store_true", help="write JSON lines")
+        action.add_argument("--debug", action="store_true", help="write tracebacks")
+
+
+def _add_table_actions(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The actions cases and split."""
     cases = actions.add_parser("cases", help="list cases with their files and parts")
     cases.add_argument("manifest", type=Path)
     cases.add_argument("--json", action="store_true", help="write JSON")
@@ -61,9 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "shares", nargs="+", metavar="PART=SHARE", help="e.g. train=0.7 validate=0.1 test=0.2"
     )
     split.add_argument("--seed", type=int, default=0, help="of the split")
-    for action in (build, check, summary, cases, split):
-        action.add_argument("--json-progress", action="store_true", help="write JSON lines")
-        action.add_argument("--debug", action="store_true", help="write tracebacks")
+    return cases, split
 
 
 def run(arguments: argparse.Namespace) -> int:
