@@ -1,9 +1,10 @@
 """What each adaptation recipe gains over training on CT alone, part by part: RESULTS.md.
 
-adaptation.py [--data DATA] [--preset mini] [--seeds 0 1 2] [--rows PREFIX ...] [--store FOLDER]
+adaptation.py [--eight | --data DATA] [--seeds 0 1 2] [--rows PREFIX ...] [--store FOLDER]
 
-Without --data on synthetic people (CT with labels, eight MR sequences without, hidden truth);
-with it from the CT to the MR of DATA/splits.json, labels of the MR used for the score alone.
+Alone it runs the ablations of the papers, each recipe on its own synthetic people (CT with labels,
+MR without, hidden truth); with --eight whole recipes, all on the same people in eight sequences;
+with --data from the CT to the MR of DATA/splits.json, labels of the MR used for the score alone.
 Rows are runs of recipes with other inputs and parameters on one store, so that stages they share
 are computed once. Rows that adaptation.json has are not run again, unless with --again.
 """
@@ -15,14 +16,14 @@ import json
 import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from adaptation_data import FOUR, real_dataset
-from adaptation_recipes import changed_recipe, needed_recipe, reseeded_recipe
+from adaptation_recipes import Changes, changed_recipe, needed_recipe, reseeded_recipe
 from adaptation_results import results_text
-from adaptation_rows import COHORT, LARGE, PHANTOM_ROWS, REAL_ROWS, Row
+from adaptation_rows import ABLATION_ROWS, COHORT, LARGE, REAL_ROWS, WHOLE_ROWS, Row
 
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.dataset import Dataset
@@ -48,15 +49,17 @@ class Table:
         name: key in adaptation.json.
         rows: all of them, in order.
         preset: of the recipes.
-        dataset: cases that the recipes start from; None if they make their own.
         organs: what is scored.
+        dataset: cases that the recipes start from; None if they make their own.
+        changes: of all recipes that have these stages.
     """
 
     name: str
     rows: tuple[Row, ...]
     preset: str
-    dataset: Dataset | None
     organs: tuple[str, ...]
+    dataset: Dataset | None = None
+    changes: Changes = field(default_factory=dict)
 
 
 def main() -> None:
@@ -111,10 +114,9 @@ def row_recipe(table: Table, row: Row, seed: int) -> Recipe:
         RecipeError: there is no such recipe, stage or parameter.
     """
     recipe = load_recipe(row.recipe, preset=table.preset)
-    recipe = changed_recipe(recipe, row.changes)
-    if table.dataset is None:
-        recipe = changed_recipe(recipe, {"cohort": COHORT})
-    recipe = changed_recipe(recipe, {SCORES: {"modes": ("standard",), "organs": table.organs}})
+    scores = {SCORES: {"modes": ("standard",), "organs": table.organs}}
+    for changes in (table.changes, row.changes, scores):
+        recipe = changed_recipe(recipe, changes)
     return reseeded_recipe(needed_recipe(recipe, [SCORES]), seed)
 
 
@@ -132,10 +134,11 @@ def _minutes(result: RunResult) -> float:
 
 
 def _table(arguments: argparse.Namespace) -> Table:
-    if arguments.data is None:
-        return Table("phantom", PHANTOM_ROWS, arguments.preset or "mini", None, LARGE)
-    dataset = real_dataset(arguments.data)
-    return Table("real", REAL_ROWS, arguments.preset or "small", dataset, FOUR)
+    if arguments.data:
+        return Table("real", REAL_ROWS, "small", FOUR, real_dataset(arguments.data))
+    if arguments.eight:
+        return Table("eight", WHOLE_ROWS, "mini", LARGE, changes={"cohort": COHORT})
+    return Table("ablation", ABLATION_ROWS, "mini", LARGE)
 
 
 def _brief(result: dict[str, Any]) -> str:
@@ -157,8 +160,9 @@ def _save(path: Path, found: dict[str, Any]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder with splits.json")
-    parser.add_argument("--preset", default="", help="mini, or with --data small, if not given")
+    table = parser.add_mutually_exclusive_group()
+    table.add_argument("--data", type=Path, help="folder with splits.json")
+    table.add_argument("--eight", action="store_true", help="whole recipes, eight sequences")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rows", nargs="+", default=[""], help="beginnings of ids of rows")
     parser.add_argument("--store", type=Path, default=Path("flaremr-store"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, pstdev
 from typing import Any
 
-from adaptation_rows import PEERS, PHANTOM_ROWS, REAL_ROWS, Row
+from adaptation_rows import ABLATION_ROWS, PEERS, REAL_ROWS, WHOLE_ROWS, Row
 
 Found = Mapping[str, Mapping[str, Any]]
 
@@ -23,14 +23,21 @@ of, on a machine that other work used too; stages that rows share count in each 
 CT only. `paper` is the same number in the recipe's paper, in percent DSC of 13 organs, for
 the direction of the change, not for its size: other data, other networks, hours on GPUs.
 """
-PHANTOM = """\
-## Synthetic people
+EIGHT = """\
+## Synthetic people, eight sequences
 
-    PYTHONPATH=. python Testing/benchmarks/adaptation.py --seeds 0
+    PYTHONPATH=. python Testing/benchmarks/adaptation.py --eight
 
-Preset `mini`: 8 people in CT with labels; 4 people in four of eight MR sequences each, without
-labels; 8 people for the test, one for each sequence; 8 mm voxels; 600 steps of the coarse network.
-DSC and NSD of liver, kidneys, spleen and stomach.
+Preset `mini`, all recipes on the same people: 8 in CT with labels; 4 in four of eight MR sequences
+each, without labels; 8 for the test, one for each sequence; 8 mm voxels. DSC and NSD of liver,
+kidneys, spleen and stomach.
+"""
+ABLATION = """\
+## Synthetic people, the ablations of the papers
+
+    PYTHONPATH=. python Testing/benchmarks/adaptation.py
+
+Preset `mini`, each recipe on its own people (see its file). Organs as above.
 """
 REAL = """\
 ## CT to MR of real people
@@ -44,10 +51,13 @@ for the score; 6 mm. DSC and NSD of liver, kidneys and spleen.
 
 def results_text(found: Found) -> str:
     """All of RESULTS.md."""
-    phantom = "\n".join(_lines(PHANTOM_ROWS, found.get("phantom", {})))
-    real = "\n".join(_lines(REAL_ROWS, found.get("real", {})))
+    tables = {"eight": WHOLE_ROWS, "ablation": ABLATION_ROWS, "real": REAL_ROWS}
+    eight, ablation, real = (
+        "\n".join(_lines(rows, found.get(name, {}))) for name, rows in tables.items()
+    )
     peers = "\n".join(f"| {name} (published) | {dice:.3f} | | | | |" for name, dice in PEERS)
-    return f"{INTRODUCTION}\n{PHANTOM}\n{phantom}\n\n{REAL}\n{real}\n{peers}\n"
+    synthetic = f"{EIGHT}\n{eight}\n\n{ABLATION}\n{ablation}\n"
+    return f"{INTRODUCTION}\n{synthetic}\n{REAL}\n{real}\n{peers}\n"
 
 
 def _lines(rows: Sequence[Row], found: Mapping[str, Any]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from adaptation import Table, row_recipe
 from adaptation_data import FOUR, real_dataset
 from adaptation_recipes import changed_recipe, needed_recipe, reseeded_recipe
 from adaptation_results import results_text
-from adaptation_rows import LARGE, PHANTOM_ROWS, REAL_ROWS, Row
+from adaptation_rows import ABLATION_ROWS, COHORT, LARGE, REAL_ROWS, WHOLE_ROWS, Row
 
 
 @pytest.fixture
@@ -87,13 +87,19 @@ def test_another_seed_changes_the_trainings_and_not_the_cases() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "preset"), [(PHANTOM_ROWS, "mini"), (REAL_ROWS, "small")], ids=["phantom", "real"]
+    ("rows", "preset", "changes"),
+    [
+        (WHOLE_ROWS, "mini", {"cohort": COHORT}),
+        (ABLATION_ROWS, "mini", {}),
+        (REAL_ROWS, "small", {}),
+    ],
+    ids=["eight", "ablation", "real"],
 )
 def test_every_row_is_a_recipe_that_ends_with_scores(
-    rows: tuple[Row, ...], preset: str, data: Path
+    rows: tuple[Row, ...], preset: str, changes: dict[str, Any], data: Path
 ) -> None:
     dataset = real_dataset(data) if preset == "small" else None
-    table = Table("t", rows, preset, dataset, LARGE)
+    table = Table("t", rows, preset, LARGE, dataset, changes)
     stages: dict[str, str] = {}
     for row in rows:
         if row.recipe in recipe_names():
@@ -108,7 +114,7 @@ def test_the_tables_show_changes_and_reasons() -> None:
         return {"organs": {"liver": [dice, 0.5], "spleen": [None, None]}, "minutes": 2.0}
 
     found = {
-        "phantom": {
+        "eight": {
             "ct-only/all": {"0": result(0.2)},
             "contrast-randomized/all": {"0": result(0.5), "1": result(0.7)},
             "ye2023/all": {"0": {"error": "There is no\nreason"}},
