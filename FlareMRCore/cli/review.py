@@ -12,7 +12,12 @@ from FlareMRCore.data.dataset import DOMAINS, MODALITIES
 from FlareMRCore.pipeline.artifact_store import DEFAULT_STORE, ArtifactStore
 from FlareMRCore.pipeline.review import decide, review_queue
 from FlareMRCore.pipeline.review_decisions import ACCEPT, CORRECT, REJECT, UNDO
-from FlareMRCore.pipeline.review_subjects import default_stage, find_run, subject_of
+from FlareMRCore.pipeline.review_subjects import (
+    default_stage,
+    find_run,
+    reviewable_stages,
+    subject_of,
+)
 from FlareMRCore.pipeline.run_reading import RunReading
 from FlareMRCore.pipeline.training_case import NewCase, add_training_case
 
@@ -96,10 +101,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace, found: RunReading, reporter: JobReporter) -> None:
-    stage_id = arguments.stage or default_stage(found)
-    items = [item.as_dict() for item in review_queue(found, reporter, stage_id)]
-    reporter.result({"run": found.folder, "stage": stage_id, "items": items})
+    stages = reviewable_stages(found)
+    stage_id, items = arguments.stage, []
+    if stages or stage_id:
+        stage_id = stage_id or default_stage(found)
+        items = [item.as_dict() for item in review_queue(found, reporter, stage_id)]
+    reporter.result({"run": found.folder, "stage": stage_id, "stages": stages, "items": items})
     if arguments.json_progress:
+        return
+    if not stages:
+        write_line(f"{found.folder} has made no pseudo-labels yet.")
         return
     write_line(f"Stage '{stage_id}' of {found.folder}")
     rows = [

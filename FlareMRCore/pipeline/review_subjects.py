@@ -73,10 +73,13 @@ def default_stage(run: RunReading) -> str:
             code="review.no-labels",
             hint="Wait until the stage that segments is done.",
         )
-    wanted = _reviewed_cases(run)
-    for stage_id in reversed(known):
-        stage = run.stage(stage_id)
-        cases = [case for record in _records(stage) for case in record["cases"]]
+    uses = [stage.use for stage in run.stages if stage.folders]
+    if APPLY not in uses:
+        return known[-1]
+    wanted, last = _reviewed_cases(run), _last_review(run)
+    ids = [stage.id for stage in run.stages]
+    for stage_id in reversed([name for name in known if ids.index(name) < ids.index(last)]):
+        cases = (case for record in _records(run.stage(stage_id)) for case in record["cases"])
         if any(digest_of(case) in wanted for case in cases):
             return stage_id
     return known[-1]
@@ -135,10 +138,12 @@ def _is_pseudo(case: Mapping[str, Any]) -> bool:
     return bool(case["label_map"]) and case["label_source"] in OWN_LABELS
 
 
+def _last_review(run: RunReading) -> str:
+    """Id of the last stage that honors reviews and was reached."""
+    return [stage.id for stage in run.stages if stage.use == APPLY and stage.folders][-1]
+
+
 def _reviewed_cases(run: RunReading) -> set[str]:
-    """Digests of the cases that the last stage of the recipe that honors reviews was given."""
-    stages = [stage for stage in run.stages if stage.use == APPLY and stage.folders]
-    last = stages[-1] if stages else None
-    return {
-        digest for record in _records(last) for slot in record["inputs"].values() for digest in slot
-    }
+    """Digests of the cases that this stage was given."""
+    records = _records(run.stage(_last_review(run)))
+    return {digest for record in records for slot in record["inputs"].values() for digest in slot}

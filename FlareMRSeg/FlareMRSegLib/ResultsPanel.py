@@ -18,6 +18,7 @@ from FlareMRSegLib.SegmentationExport import (
     exportSegmentation,
     formatTitles,
 )
+from FlareMRSegLib.SegmentEditing import openSegmentEditor
 from FlareMRSegLib.Tables import colorRow, fillTable
 from FlareMRSegLib.Translation import tr as _
 
@@ -112,11 +113,8 @@ class ResultsPanel:
         node = self.node()
         if node is None:
             return
-        slicer.util.selectModule("SegmentEditor")
-        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
-        editor.setSegmentationNode(node)
         role = node.GetReferenceImageGeometryReferenceRole()
-        editor.setSourceVolumeNode(node.GetNodeReference(role))
+        openSegmentEditor(node, node.GetNodeReference(role))
 
     def export(self, path: Path | None = None) -> None:
         """Write the result in the chosen format, by default where the user chooses."""

@@ -59,6 +59,19 @@ def test_a_rejection_and_a_correction_reach_the_next_run(
     assert [case.label_source for case in cases] == ["predicted", "corrected", "predicted"]
 
 
+def test_a_run_without_pseudo_labels_has_an_empty_queue(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = str(run_reviewed(tmp_path, until="cohort").folder)
+    assert main(["review", "list", "--run", run]) == 0
+    assert "no pseudo-labels yet" in capsys.readouterr().out
+    assert main(["review", "list", "--run", run, "--json-progress"]) == 0
+    event = parse_event(capsys.readouterr().out.splitlines()[-1])
+    assert event is not None
+    assert (event["stages"], event["items"]) == ([], [])
+    assert main(["review", "list", "--run", run, "--stage", "cohort"]) == 2
+
+
 def test_mistakes_have_exit_codes(
     capsys: pytest.CaptureFixture[str], store: list[str], tmp_path: Path
 ) -> None:
