@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from FlareMRCore.pipeline.recipe import Recipe
-from FlareMRCore.pipeline.stage import Stage
+from FlareMRCore.pipeline.stage import Stage, TrainingPlan
 from FlareMRCore.pipeline.stages import STAGES
 from FlareMRCore.progress import Reporter
 
+if TYPE_CHECKING:
+    from FlareMRCore.training.probe import TrainingCost
+    from FlareMRCore.training.step_probe import StepProbe
+
 HOUR_S = 3600.0
+STEP_LIMIT_S = 20.0
+"""A step that would take longer, as predicted, is timed with a smaller patch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +31,11 @@ class NetworkCheck:
         parameters: learned values.
         gmacs: billions of multiply-accumulates of one evaluation of that patch.
         memory_mb: of one training step, estimated.
-        step_s: measured seconds of forward and backward pass; None if not measured.
-        hours: for all steps with the largest patch; None if not measured.
+        step_s: seconds of forward and backward pass of one patch; None if not probed.
+        hours: for all steps with the largest patch; None if not probed.
+        probed_shape: the patch that was timed; None if none was: then the seconds follow from the
+            arithmetic and the speed of another network.
+        reason: why it was not the largest patch: ``"memory"``, ``"time"``, or empty.
     """
 
     stage_id: str
@@ -36,6 +46,8 @@ class NetworkCheck:
     memory_mb: float
     step_s: float | None
     hours: float | None
+    probed_shape: tuple[int, ...] | None = None
+    reason: str = ""
 
 
 def check_networks(
@@ -48,24 +60,26 @@ def check_networks(
 ) -> tuple[NetworkCheck, ...]:
     """Cost of each stage of `recipe` that trains a network, in order.
 
-    With `probe`, a forward and a backward step run at the true size where memory allows.
+    With `probe`, a forward and a backward step run at the true size where memory allows and
+    `STEP_LIMIT_S` will do; else at the largest patch, halved again and again, for which they do.
 
     Raises:
         UsageError: there is no such network or device.
     """
-    from FlareMRCore.training.probe import step_seconds, training_cost
-
     plans = [
         (spec.id, training(spec.parameters))
         for spec in recipe.stages
         if (training := stages[spec.use].training)
     ]
-    checks = []
+    checks: list[NetworkCheck] = []
+    timed: dict[str, StepProbe] = {}
     for number, (stage_id, plan) in enumerate(plans):
         reporter.advance("check", number, len(plans))
-        cost = training_cost(plan.builder, plan.shape)
-        seconds = step_seconds(plan.builder, plan.shape, device=device) if probe else None
-        hours = None if seconds is None else seconds * plan.batch * plan.steps / HOUR_S
+        cost = _cost(plan)
+        same = repr((plan.builder, plan.shape, plan.translation))
+        if probe and same not in timed:
+            timed[same] = _probe(plan, device)
+        found = timed.get(same)
         checks.append(
             NetworkCheck(
                 stage_id,
@@ -74,9 +88,41 @@ def check_networks(
                 cost.parameters,
                 cost.gmacs,
                 cost.memory_mb,
-                seconds,
-                hours,
+                found.seconds if found else None,
+                found.seconds * plan.batch * plan.steps / HOUR_S if found else None,
+                found.shape if found else None,
+                found.reason if found else "",
             )
         )
     reporter.advance("check", len(plans), len(plans))
     return tuple(checks)
+
+
+def _cost(plan: TrainingPlan) -> TrainingCost:
+    if plan.translation is not None:
+        from FlareMRCore.training.translation_probe import translation_cost
+
+        return translation_cost(plan.translation)
+    from FlareMRCore.training.probe import training_cost
+
+    return training_cost(plan.builder, plan.shape)
+
+
+def _probe(plan: TrainingPlan, device: str) -> StepProbe:
+    from FlareMRCore.inference.device import free_memory_bytes, pick_device
+    from FlareMRCore.training.step_probe import Limits, probe_network, probe_step, speed_of
+
+    limits = Limits(free_memory_bytes(pick_device(device).name), STEP_LIMIT_S)
+    translation = plan.translation
+    if translation is None:
+        return probe_network(plan.builder, plan.shape, device=device, limits=limits)
+    from FlareMRCore.training.translation_probe import translation_cost, translation_step_seconds
+
+    # Discriminators change with the size of the image, so there is no smaller one to try.
+    return probe_step(
+        lambda _shape: translation_step_seconds(translation, device=device),
+        lambda _shape: translation_cost(translation),
+        [plan.shape],
+        limits,
+        lambda: speed_of(device),
+    )

@@ -11,6 +11,7 @@ from FlareMRCore.data.dataset import sha256_of
 from FlareMRCore.errors import DatasetError
 from FlareMRCore.pipeline.recipe_cases import DataFile, RecipeCase
 from FlareMRCore.progress import Reporter
+from FlareMRCore.training.translation_parameters import TranslationParameters
 
 CASES, PACK, NETWORK, MODEL, SCORES = "cases", "pack", "network", "model", "scores"
 TRANSLATOR, STYLES = "translator", "styles"
@@ -116,12 +117,14 @@ class TrainingPlan:
         shape: largest patch (K, J, I), or (J, I) of a 2-D network.
         steps: optimizer steps.
         batch: patches of each step.
+        translation: parameters of a translator; its `builder` is only a name for people.
     """
 
     builder: str
     shape: tuple[int, ...]
     steps: int
     batch: int = 1
+    translation: TranslationParameters | None = None
 
 
 StageFunction = Callable[[StageInputs, Any, StageContext], tuple[RecipeCase, ...]]

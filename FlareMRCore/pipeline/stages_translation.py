@@ -37,6 +37,7 @@ from FlareMRCore.pipeline.stage import (
     Stage,
     StageContext,
     StageInputs,
+    TrainingPlan,
 )
 from FlareMRCore.training.translation_parameters import (
     CT_RANGE,
@@ -187,6 +188,18 @@ def train_translator(
     (context.folder / NOTES).mkdir()
     shutil.copyfile(context.work / "curve.csv", context.folder / NOTES / "curve.csv")
     return ()
+
+
+def translation_plan(parameters: TranslatorParameters) -> TrainingPlan:
+    """Family, patch and steps."""
+    training = parameters.training
+    return TrainingPlan(
+        training.family,
+        training.patch_shape,
+        training.trainer.steps,
+        training.batch_size,
+        translation=training,
+    )
 
 
 def collect_styles(
@@ -396,6 +409,7 @@ TRANSLATION_STAGES: Mapping[str, Stage] = MappingProxyType(
             {"source": Slot(CASES, many=True), "target": Slot(CASES, many=True)},
             resumable=True,
             common=True,
+            training=translation_plan,
         ),
         "collect-styles": Stage(
             1,

@@ -45,13 +45,18 @@ def training_cost(builder: str, shape: tuple[int, ...]) -> TrainingCost:
     for size in shape:
         voxels *= size
     logits = 4 * entry.classes * voxels * LOSS_COPIES
-    kept = _kept_bytes(entry.build, (1, channels, *shape))
+    kept = _network_bytes(entry.build, (1, channels, *shape))
     memory = cost.parameters * BYTES_PER_PARAMETER + kept + logits
     return TrainingCost(cost.parameters, cost.gmacs, memory / MB)
 
 
-def step_seconds(builder: str, shape: tuple[int, ...], *, device: str = "auto") -> float | None:
-    """Measured time of one forward and backward step; None if memory does not suffice for it."""
+def step_seconds(
+    builder: str, shape: tuple[int, ...], *, device: str = "auto", warm: bool = True
+) -> float | None:
+    """Measured time of one forward and backward step; None if memory does not suffice for it.
+
+    With `warm` it is that of a second step, which is faster where kernels are chosen in the first.
+    """
     entry = network_entry(builder)
     chosen = torch.device(pick_device(device).name)
     needed_mb = training_cost(builder, shape).memory_mb
@@ -59,7 +64,8 @@ def step_seconds(builder: str, shape: tuple[int, ...], *, device: str = "auto") 
         return None
     network = entry.build().to(chosen).train()
     x = torch.rand((1, entry.input_shape[0], *shape), device=chosen)
-    _step(network, x)
+    if warm:
+        _step(network, x)
     started = time.perf_counter()
     _step(network, x)
     return time.perf_counter() - started
@@ -84,20 +90,27 @@ def _tensors(output: object) -> list[Tensor]:
     return []
 
 
-def _kept_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> int:
-    """Bytes of the activations that the backward pass needs."""
+def kept_bytes(run: Callable[[], object]) -> int:
+    """Bytes of the activations that the backward pass of what `run` computes needs.
+
+    Args:
+        run: computes on the meta device; learned values are not counted.
+    """
     kept: dict[int, int] = {}
     held: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Tensor:
-        if id(tensor) not in kept:
+        if id(tensor) not in kept and not isinstance(tensor, nn.Parameter):
             kept[id(tensor)] = tensor.numel() * tensor.element_size()
             held.append(tensor)  # keeps the identity from being used again
         return tensor
 
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run()
+    return sum(kept.values())
+
+
+def _network_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> int:
     with torch.device("meta"):
         network = build().train()
-        parameters = {id(parameter) for parameter in network.parameters()}
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            network(torch.empty(shape))
-    return sum(size for key, size in kept.items() if key not in parameters)
+        return kept_bytes(lambda: network(torch.empty(shape)))

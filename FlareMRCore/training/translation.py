@@ -40,7 +40,7 @@ from FlareMRCore.training.trainer import (
     TrainingTask,
     train,
 )
-from FlareMRCore.training.translation_losses import cyclegan_objectives, darnet_objectives
+from FlareMRCore.training.translation_losses import translation_objectives
 from FlareMRCore.training.translation_parameters import (
     TranslationParameters,
     TranslatorDescription,
@@ -112,7 +112,7 @@ def _generator(description: TranslatorDescription) -> ResnetGenerator:
     )
 
 
-def _networks(parameters: TranslationParameters) -> nn.ModuleDict:
+def translation_networks(parameters: TranslationParameters) -> nn.ModuleDict:
     """Everything that learns: translators, and a judge for each domain (and for the content)."""
     description = _description(parameters)
     networks = generating_networks(description)
@@ -147,7 +147,7 @@ def _task(
 ) -> TrainingTask:
     seed = parameters.trainer.seed
     torch.manual_seed(seed)
-    networks = _networks(parameters).to(processes.device)
+    networks = translation_networks(parameters).to(processes.device)
     composition = BatchComposition(tuple((domain, parameters.batch_size) for domain in DOMAINS))
     sizes = {domain: len(images[domain]) for domain in DOMAINS}
 
@@ -162,8 +162,7 @@ def _task(
         return Batch(tensors, tuple(f"{item.pool}{item.case}" for item in items))
 
     def objectives(batch: Batch, state: TrainingState) -> Iterator[Objective]:
-        losses = darnet_objectives if parameters.family == "darnet" else cyclegan_objectives
-        return losses(batch, state, parameters)
+        return translation_objectives(batch, state, parameters)
 
     groups = {
         "discriminators": ParameterGroup(parameters.discriminators, JUDGING),

@@ -23,6 +23,14 @@ from FlareMRCore.training.translation_parameters import TranslationParameters
 Pair = tuple[Tensor, Tensor]
 
 
+def translation_objectives(
+    batch: Batch, state: TrainingState, parameters: TranslationParameters
+) -> Iterator[Objective]:
+    """Losses of the translator that `parameters` name, in the order of their updates."""
+    losses = darnet_objectives if parameters.family == "darnet" else cyclegan_objectives
+    return losses(batch, state, parameters)
+
+
 def cyclegan_objectives(
     batch: Batch, state: TrainingState, parameters: TranslationParameters
 ) -> Iterator[Objective]:
