@@ -20,6 +20,7 @@ from FlareMRCore.pipeline.review_subjects import (
 )
 from FlareMRCore.pipeline.run_reading import RunReading
 from FlareMRCore.pipeline.training_case import NewCase, add_training_case
+from FlareMRCore.progress import Reporter
 
 DECISIONS = {
     ACCEPT: "note that a pseudo-label is right",
@@ -28,6 +29,8 @@ DECISIONS = {
     UNDO: "take back the last decision about a case",
 }
 SHOWN_REASONS = 3
+
+Queue = Mapping[str, Any]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -100,22 +103,28 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list(arguments: argparse.Namespace, found: RunReading, reporter: JobReporter) -> None:
+def _queue(arguments: argparse.Namespace, found: RunReading, reporter: Reporter) -> Queue:
+    """The queue as JSON values; empty while the run has made no pseudo-labels."""
     stages = reviewable_stages(found)
     stage_id, items = arguments.stage, []
     if stages or stage_id:
         stage_id = stage_id or default_stage(found)
         items = [item.as_dict() for item in review_queue(found, reporter, stage_id)]
-    reporter.result({"run": found.folder, "stage": stage_id, "stages": stages, "items": items})
+    return {"run": found.folder, "stage": stage_id, "stages": stages, "items": items}
+
+
+def _list(arguments: argparse.Namespace, found: RunReading, reporter: JobReporter) -> None:
+    queue = _queue(arguments, found, reporter)
+    reporter.result(queue)
     if arguments.json_progress:
         return
-    if not stages:
+    if not queue["stages"]:
         write_line(f"{found.folder} has made no pseudo-labels yet.")
         return
-    write_line(f"Stage '{stage_id}' of {found.folder}")
+    write_line(f"Stage '{queue['stage']}' of {found.folder}")
     rows = [
         [item["case"], f"{item['doubt']:.2f}", _decision_text(item["decision"]), _reasons(item)]
-        for item in items
+        for item in queue["items"]
     ]
     write_line(format_table(("case", "doubt", "decision", "look at"), rows))
 
@@ -132,9 +141,12 @@ def _decide(arguments: argparse.Namespace, found: RunReading, reporter: JobRepor
     )
     if warning:
         reporter.message(warning, level="warning")
-    reporter.result({"case": arguments.case, "decision": arguments.step, "file": entry.file.path})
     if not arguments.json_progress:
         write_line(f"{arguments.case}: {arguments.step} by {entry.decision.by}")
+        return
+    # Programs show the queue next: they are told without another process.
+    told = {"case": arguments.case, "decision": arguments.step, "file": entry.file.path}
+    reporter.result({**told, **_queue(arguments, found, reporter)})
 
 
 def _add(arguments: argparse.Namespace, reporter: JobReporter) -> None:

@@ -162,7 +162,7 @@ class ReviewPanel:
                 if kind == "undo" and self._isShown(case):
                     self.scene.release(case)
                     self._reload = case
-                self.list.read()
+                self.list.take(result)
             self._showCase()
 
         self.session.start(job, decided)

@@ -67,11 +67,16 @@ class RunList:
         self._known = signature(self.run)
         self._session.command(self._title, self._words(self.run), self._onRead)
 
+    def take(self, result: JobResult) -> None:
+        """Use the list in the result of a command, unless another run is shown by now."""
+        self._next = self._clock() + PAUSE_S
+        shown = str(self.run.folder) if self.run is not None else ""
+        if result.succeeded and str(result.content.get("run")) == shown:
+            self._whenRead(result.content)
+
     def _onRead(self, result: JobResult) -> None:
         self._isReading = False
-        self._next = self._clock() + PAUSE_S
-        if result.succeeded and self.run is not None:
-            self._whenRead(result.content)
+        self.take(result)
 
 
 def signature(run: RunReading) -> Any:
