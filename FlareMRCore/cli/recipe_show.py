@@ -100,10 +100,21 @@ def _write_dry_run(content: Mapping[str, Any]) -> None:
             f"{check['memory_mb']:.0f}",
             "-" if check["step_s"] is None else f"{check['step_s']:.2f}",
             "-" if check["hours"] is None else f"{check['hours']:.2f}",
+            _timed(check),
         ]
         for check in content["checks"]
     ]
-    header = ("stage", "network", "patch", "parameters", "GMACs", "MB", "s/step", "hours")
+    header = (
+        "stage",
+        "network",
+        "patch",
+        "parameters",
+        "GMACs",
+        "MB",
+        "s/patch",
+        "hours",
+        "timed with",
+    )
     write_line(format_table(header, rows))
     write_line("Memory is that of one training step; hours are for one process on this machine.")
     hours = "unknown" if content["hours"] is None else f"{content['hours']:.2f}"
@@ -111,6 +122,17 @@ def _write_dry_run(content: Mapping[str, Any]) -> None:
         f"In all: {hours} hours of training, {content['memory_mb']:.0f} MB at most; "
         f"{content['free_memory_mb']:.0f} MB are free."
     )
+
+
+def _timed(check: Mapping[str, Any]) -> str:
+    """What the seconds come from."""
+    if check["step_s"] is None:
+        return "-"
+    if check["probed_shape"] is None:
+        return f"estimate ({check['reason'] or 'memory'})"
+    if not check["reason"]:
+        return "this patch"
+    return f"{'x'.join(str(n) for n in check['probed_shape'])} ({check['reason']})"
 
 
 SHOW_STEPS: Mapping[str, Callable[[argparse.Namespace], None]] = {
