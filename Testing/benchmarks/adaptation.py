@@ -113,8 +113,8 @@ def row_recipe(table: Table, row: Row, seed: int) -> Recipe:
     Raises:
         RecipeError: there is no such recipe, stage or parameter.
     """
-    recipe = load_recipe(row.recipe, preset=table.preset)
-    scores = {SCORES: {"modes": ("standard",), "organs": table.organs}}
+    recipe = load_recipe(row.recipe, preset=table.preset, profile=row.profile)
+    scores = {SCORES: {"modes": ("standard",), "organs": row.organs or table.organs}}
     for changes in (table.changes, row.changes, scores):
         recipe = changed_recipe(recipe, changes)
     return reseeded_recipe(needed_recipe(recipe, [SCORES]), seed)

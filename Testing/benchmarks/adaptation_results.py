@@ -28,16 +28,17 @@ EIGHT = """\
 
     PYTHONPATH=. python Testing/benchmarks/adaptation.py --eight
 
-Preset `mini`, all recipes on the same people: 8 in CT with labels; 4 in four of eight MR sequences
-each, without labels; 8 for the test, one for each sequence; 8 mm voxels. DSC and NSD of liver,
-kidneys, spleen and stomach.
+Preset `mini`, all recipes on the same people: 8 in CT with labels; 3 in all eight sequences of
+LLD-MMRI without labels, who move up to 10 mm between them; 8 for the test, one for each sequence;
+8 mm voxels. DSC and NSD of liver, kidneys, spleen and stomach.
 """
 ABLATION = """\
 ## Synthetic people, the ablations of the papers
 
     PYTHONPATH=. python Testing/benchmarks/adaptation.py
 
-Preset `mini`, each recipe on its own people (see its file). Organs as above.
+Preset `mini`, each recipe on its own people (see its file). Organs as above, or the tumor. ye2023
+and stmt2023 are about partial labels of CT; their `change` is what each part adds to the first row.
 """
 REAL = """\
 ## CT to MR of real people
@@ -85,8 +86,9 @@ def _cells(
 
 
 def _baseline(row: Row, rows: Sequence[Row]) -> str:
-    """The first row of the recipe if it has several, else that of all."""
-    same = [other.id for other in rows if other.recipe == row.recipe]
+    """The first row of the recipe with these organs if it has several, else that of all."""
+    kind = (row.recipe, row.organs)
+    same = [other.id for other in rows if (other.recipe, other.organs) == kind]
     return same[0] if len(same) > 1 else rows[0].id
 
 

@@ -20,12 +20,16 @@ class Row:
         title: what this row has; rows that begin with "+" add to the row before.
         changes: of the recipe, see `adaptation_recipes.Changes`.
         published: mean DSC in percent in the paper's ablation; None if it has no such row.
+        profile: of the recipe.
+        organs: what is scored instead of the table's organs; empty for those.
     """
 
     id: str
     title: str
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published: float | None = None
+    profile: str = "paper"
+    organs: tuple[str, ...] = ()
 
     @property
     def recipe(self) -> str:
@@ -43,10 +47,16 @@ def _learned(slot: str, *cases: str) -> Mapping[str, Any]:
     return {"inputs": {slot: cases, "initial": ()}}
 
 
-SEQUENCES = ("venous", "t2_fs", "t1_in", "t2", "t1_out", "arterial", "dwi", "delay")
+def _shares(*pools: str) -> Mapping[str, Any]:
+    """Batches of one case of each pool."""
+    return {"composition": {"shares": tuple((pool, 1) for pool in pools)}}
+
+
+SEQUENCES = ("t1_pre", "arterial", "venous", "delay", "t1_in", "t1_out", "t2_fs", "dwi")
+"""Those of LLD-MMRI."""
 COHORT: Mapping[str, Any] = MappingProxyType(
-    {"ct_cases": 8, "mr_cases": 4, "sequences_each": 4, "test_cases": 8, "sequences": SEQUENCES,
-     "spacing_mm": 8.0}
+    {"ct_cases": 8, "mr_cases": 3, "sequences_each": 8, "motion_mm": 10.0, "test_cases": 8,
+     "sequences": SEQUENCES, "spacing_mm": 8.0}
 )  # fmt: skip
 """The people of the table of eight sequences; in the test one of each."""
 
@@ -56,8 +66,6 @@ WHOLE_ROWS = (
     Row("li2024/all", "li2024"),
     Row("zhu2024/all", "zhu2024"),
     Row("he2024/all", "he2024"),
-    Row("ye2023/all", "ye2023"),
-    Row("stmt2023/all", "stmt2023"),
 )
 
 LI_ROWS = (
@@ -104,7 +112,80 @@ ZHU_ROWS = (
     Row("zhu2024/matched", "+ matched labels", {"export": _scored("train-round-2")}, 52.93),
     Row("zhu2024/all", "+ rounds, filter, small network", {}, 60.53),
 )
-ABLATION_ROWS = (*LI_ROWS, *ZHU_ROWS)
+_SUPERVISED = {"method": "supervised", **_shares("labeled")}
+HE_ROWS = (
+    Row(
+        "he2024/ct-only",
+        "he2024: CT only",
+        {
+            "train-1": {"inputs": {"labeled": ("ct",), "unlabeled": ()}, "training": _SUPERVISED},
+            "export": _scored("train-1"),
+        },
+        72.75,
+    ),
+    Row(
+        "he2024/unlabeled",
+        "CT and unlabeled MR",
+        {
+            "train-1": {"inputs": {"labeled": ("ct",), "unlabeled": ("mr",)}},
+            "export": _scored("train-1"),
+        },
+        73.14,
+    ),
+    Row("he2024/fake", "fake T1 and unlabeled T1", {"export": _scored("train-1")}),
+    Row(
+        "he2024/without-ct",
+        "all sequences, without CT",
+        {"train-2": {"inputs": {"labeled": ("pseudo-2",)}}, "export": _scored("train-2")},
+        77.52,
+    ),
+    Row("he2024/transfer", "all sequences, with CT", {"export": _scored("train-2")}, 80.55),
+    Row("he2024/round-1", "+ anatomy filter, one round", {"export": _scored("train-3a")}, 81.18),
+    Row("he2024/all", "three rounds", {}, 81.60),
+)
+YE_ROWS = (
+    Row(
+        "ye2023/teacher", "ye2023: 3-D teacher", {"export": _scored("train-teacher-organs")}, 77.52
+    ),
+    Row("ye2023/both", "2-D student, both branches", {"export": _scored("student-2")}),
+    Row("ye2023/organs", "+ organ branch", {"export": _scored("student-3")}),
+    Row("ye2023/all", "+ tumor branch", {}, 79.65),
+    Row("ye2023/unlabeled", "with unlabeled cases first", {}, 77.02, "unlabeled"),
+)
+TUMOR = ("tumor",)
+STMT_ROWS = (
+    Row(
+        "stmt2023/full",
+        "stmt2023: fully labeled cases",
+        {
+            "train-organs": {
+                "inputs": {"partial": (), "pseudo": ()},
+                "training": _shares("labeled"),
+            },
+            "export": _scored("train-coarse", "train-organs"),
+        },
+        87.86,
+    ),
+    Row(
+        "stmt2023/partial",
+        "+ partially labeled",
+        {
+            "train-organs": {"inputs": {"pseudo": ()}, "training": _shares("labeled", "partial")},
+            "export": _scored("train-coarse", "train-organs"),
+        },
+        89.1,
+    ),
+    Row("stmt2023/all", "+ unlabeled, tumors merged", {}, 89.6),
+    Row(
+        "stmt2023/tumor",
+        "tumors, supervised",
+        {"train-tumor": {"training": {"method": "supervised"}}},
+        46.69,
+        organs=TUMOR,
+    ),
+    Row("stmt2023/teacher", "tumors, mean teacher", {}, 52.08, organs=TUMOR),
+)
+ABLATION_ROWS = (*LI_ROWS, *ZHU_ROWS, *HE_ROWS, *YE_ROWS, *STMT_ROWS)
 
 REAL_ROWS = (
     Row("ct-only/all", "CT only"),

@@ -117,7 +117,7 @@ def test_the_tables_show_changes_and_reasons() -> None:
         "eight": {
             "ct-only/all": {"0": result(0.2)},
             "contrast-randomized/all": {"0": result(0.5), "1": result(0.7)},
-            "ye2023/all": {"0": {"error": "There is no\nreason"}},
+            "he2024/all": {"0": {"error": "There is no\nreason"}},
         }
     }
     text = results_text(found)
