@@ -1,4 +1,4 @@
-"""How much memory this process may still take, and how much it took at most."""
+"""How much memory this process may still take, how much it holds, and how much it took at most."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def available_memory_bytes() -> int:
 def peak_memory_bytes() -> int:
     """Largest main memory this process has held since it started; 0 if the system does not tell."""
     if sys.platform == "win32":
-        return _windows_peak()
-    own = _linux_peak(Path("/proc/self/status"))
+        return int(_windows_memory().peak_working_set)
+    own = _linux_status(Path("/proc/self/status"), "VmHWM")
     if own:
         return own
     import resource  # there is none on Windows
@@ -40,8 +40,15 @@ def peak_memory_bytes() -> int:
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def _linux_peak(path: Path) -> int:
-    """VmHWM of a /proc/PID/status file; 0 if there is none.
+def held_memory_bytes() -> int:
+    """Main memory this process holds right now; where the system does not tell, the peak."""
+    if sys.platform == "win32":
+        return int(_windows_memory().working_set)
+    return _linux_status(Path("/proc/self/status"), "VmRSS") or peak_memory_bytes()
+
+
+def _linux_status(path: Path, key: str) -> int:
+    """A line in kB of a /proc/PID/status file, in bytes; 0 if there is none.
 
     What getrusage tells includes the program that started this one: Slicer, for example.
     """
@@ -49,7 +56,7 @@ def _linux_peak(path: Path) -> int:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return 0
-    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    found = [line.split()[1] for line in lines if line.startswith(f"{key}:")]
     return int(found[0]) * 1024 if found else 0
 
 
@@ -126,10 +133,10 @@ def _windows_available() -> int:
     return int(status.available_physical)
 
 
-def _windows_peak() -> int:
+def _windows_memory() -> _ProcessMemory:
     memory = _ProcessMemory(length=ctypes.sizeof(_ProcessMemory))
     kernel = ctypes.CDLL("kernel32")
     kernel.GetCurrentProcess.restype = ctypes.c_void_p
     process = ctypes.c_void_p(kernel.GetCurrentProcess())
     kernel.K32GetProcessMemoryInfo(process, ctypes.byref(memory), memory.length)
-    return int(memory.peak_working_set)
+    return memory

@@ -28,6 +28,7 @@ ROWS = (
     "import", "load", "preprocess", "coarse", "fine", "upsample", "postprocess", "save", "export",
     "total", "network alone", "all but the network", "processor time", "process",
     "peak memory (MB)",
+    "memory over time (MB s)",
 )  # fmt: skip
 COMPARED = ("total", "all but the network", "network alone", "process", "peak memory (MB)")
 GOALS = (("all but the network", 1.5), ("total", 8.0), ("peak memory (MB)", 1536.0))

@@ -65,6 +65,7 @@ def main() -> None:
     import_s = timed(import_engine)
     import torch
 
+    from FlareMRCore.inference.efficiency import sampled
     from FlareMRCore.pipeline.engine import EngineOptions
     from FlareMRCore.pipeline.segment_case import SegmentFileOptions, segment_file
 
@@ -75,7 +76,8 @@ def main() -> None:
         weights=arguments.weights, mode=arguments.mode, device="cpu", threads=arguments.threads
     )
     cpu_start, start = time.process_time(), time.perf_counter()
-    case = segment_file(arguments.image, arguments.output, SegmentFileOptions(engine=engine))
+    with sampled() as memory:
+        case = segment_file(arguments.image, arguments.output, SegmentFileOptions(engine=engine))
     total_s = time.perf_counter() - start
     report = case.record.report
     costs = {
@@ -86,6 +88,7 @@ def main() -> None:
         "all but the network": total_s - clock.seconds,
         "processor time": time.process_time() - cpu_start,
         "peak memory (MB)": peak_memory_mb(),
+        "memory over time (MB s)": memory.area_mb_s,
     }
     print(json.dumps({"costs": costs, "stages": report["stages"], "warnings": report["warnings"]}))
 
