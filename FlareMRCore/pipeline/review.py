@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from FlareMRCore.data.label_io import read_label_map
+from FlareMRCore.data.labels import organ_table, structure_table
 from FlareMRCore.errors import UsageError
 from FlareMRCore.imaging.pseudo_label_filters import Objection
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
@@ -134,9 +138,10 @@ def decide(
         )
     case = subject.case
     sha256, warning = "", ""
+    annotated: tuple[str, ...] = ()
     if corrected is not None:
         file, warning = store_labels(store, case, corrected)
-        sha256 = file.sha256
+        sha256, annotated = file.sha256, _looked_for(case, file.path)
     decision = Decision(
         kind=kind,
         case_id=case.case_id,
@@ -146,9 +151,21 @@ def decide(
         by=by or getpass.getuser(),
         note=note,
         corrected=sha256,
-        annotated=case.annotated if corrected is not None else (),
+        annotated=annotated,
     )
     return add_decision(store, decision), warning
+
+
+def _looked_for(case: RecipeCase, corrected: Path) -> tuple[str, ...]:
+    """Structures that the corrected map tells about.
+
+    An organ without a voxel is absent. Another structure may be missing only because the program
+    that was used to correct shows organs alone, so it counts as unknown.
+    """
+    organs = {label.id for label in organ_table()}
+    values = set(np.unique(read_label_map(corrected, structure_table()).array).tolist())
+    shown = {label.id for label in structure_table() if label.value in values}
+    return tuple(name for name in case.annotated if name in organs | shown)
 
 
 def _labels(subject: Subject) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,16 @@ def test_decisions_show_in_the_queue(run: RunReading, tmp_path: Path) -> None:
     assert corrected.corrected.is_file()
     content = items[first.case.case_id].as_dict()
     assert (content["decision"]["by"], content["decision"]["note"]) == ("Ada", "no liver")
+
+
+def test_a_correction_of_organs_leaves_tumors_unknown(run: RunReading, tmp_path: Path) -> None:
+    subject = subjects(run, "pseudo")[0]
+    with_tumor = replace(subject.case, annotated=(*subject.case.annotated, "tumor"))
+    better = corrected_file(subject.case, tmp_path / "better.nii.gz")
+    subject = replace(subject, case=with_tumor)
+    entry, _ = decide(store_in(tmp_path), subject, CORRECT, corrected=better)
+    assert "tumor" not in entry.decision.annotated
+    assert len(entry.decision.annotated) == len(with_tumor.annotated) - 1
 
 
 def test_a_carried_correction_is_undone_where_it_is_seen(run: RunReading, tmp_path: Path) -> None:
