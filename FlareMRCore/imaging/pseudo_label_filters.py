@@ -54,12 +54,14 @@ class VolumeRatioRule:
             ``"ignore"``: nothing. ``"inside-fov"``: organs that touch the edge of the image are
             not tested, and a missing one is excused if any organ touches it.
         absent_counts_zero: an organ that a reference case lacks enters its mean as 0.
+        organs: ids of those that are tested; empty for all.
     """
 
     low: float = 0.2
     high: float = 1.8
     missing: MissingPolicy = "reject"
     absent_counts_zero: bool = False
+    organs: tuple[str, ...] = ()
 
 
 def organ_volumes_mm3(
@@ -120,7 +122,8 @@ def check_volumes(
     objections = []
     for organ, volume in organ_volumes_mm3(label_map).items():
         mean = mean_mm3.get(organ, 0.0)
-        if mean <= 0 or organ in touching:
+        is_tested = not rule.organs or organ in rule.organs
+        if mean <= 0 or organ in touching or not is_tested:
             continue
         if volume == 0:
             if rule.missing == "reject" or (rule.missing == "inside-fov" and not touching):

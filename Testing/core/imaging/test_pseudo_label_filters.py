@@ -86,6 +86,12 @@ def test_organs_without_reference_are_not_tested():
     assert check_volumes(label_map(spleen=0), {"liver": 100.0}).accepted
 
 
+def test_only_the_chosen_organs_are_tested():
+    rule = VolumeRatioRule(organs=("liver",))
+    assert check_volumes(label_map(spleen=0), MEANS, rule).accepted
+    assert rules(check_volumes(label_map(liver=5, spleen=0), MEANS, rule)) == ["volume-low/liver"]
+
+
 def test_means_are_over_the_cases_that_have_the_organ():
     cases = [{"liver": 100.0, "spleen": 0.0}, {"liver": 200.0, "spleen": 30.0}, {"liver": 150.0}]
     assert mean_volumes_mm3(cases) == {"liver": 150.0, "spleen": 30.0}
