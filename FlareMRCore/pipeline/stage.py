@@ -15,6 +15,7 @@ from FlareMRCore.training.translation_parameters import TranslationParameters
 
 CASES, PACK, NETWORK, MODEL, SCORES = "cases", "pack", "network", "model", "scores"
 TRANSLATOR, STYLES = "translator", "styles"
+NNUNET = "nnunet"
 """Kinds of what stages take and make."""
 CASE, DATASET = "case", "dataset"
 """Scopes: run once for each case, or once for all."""

@@ -27,6 +27,7 @@ from FlareMRCore.pipeline.stages_images import (
 )
 from FlareMRCore.pipeline.stages_label_values import LABEL_VALUE_STAGES
 from FlareMRCore.pipeline.stages_labels import LABEL_STAGES
+from FlareMRCore.pipeline.stages_nnunet import NNUNET_STAGES
 from FlareMRCore.pipeline.stages_pools import POOL_STAGES
 from FlareMRCore.pipeline.stages_registration import REGISTRATION_STAGES
 from FlareMRCore.pipeline.stages_results import (
@@ -94,6 +95,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             SCORES,
             {"predictions": Slot(CASES), "references": Slot(CASES)},
         ),
+        **NNUNET_STAGES,
         **POOL_STAGES,
         **CASE_STAGES,
         **TRANSLATION_STAGES,
