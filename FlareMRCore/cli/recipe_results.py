@@ -21,6 +21,7 @@ RESULT_HELP = {
     "results": "scores of runs; with --ablation one table of several runs",
     "methods": "a text of the methods of a run, with citations",
     "export-model": "copy the weights of a run and write their model card",
+    "export-files": "copy what one stage of a run made, e.g. a data set for nnU-Net",
     "export-job": "write a run as a folder for another computer, with torchrun and sbatch scripts",
     "import-job": "take over the results of an exported job",
 }
@@ -31,7 +32,7 @@ def add_result_arguments(names: Mapping[str, argparse.ArgumentParser]) -> None:
     """Add what only these steps take; `names` holds the parsers of all steps."""
     results, model = names["results"], names["export-model"]
     _add_runs(results, "runs; by default the newest, or all of the store with --ablation", "*")
-    for step in (names["methods"], model):
+    for step in (names["methods"], model, names["export-files"]):
         _add_runs(step, "run; by default the newest of the store", "?")
     results.add_argument("--ablation", action="store_true", help="one row for each scored stage")
     results.add_argument("--mode", choices=MODES, default=MODES[0], help="convention of the scores")
@@ -41,7 +42,8 @@ def add_result_arguments(names: Mapping[str, argparse.ArgumentParser]) -> None:
     for step in (results, names["methods"]):
         step.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it to a file")
     model.add_argument("--stage", default="", help="which one, if several export weights")
-    for step in (model, names["export-job"]):
+    names["export-files"].add_argument("--stage", required=True, help="id of the stage")
+    for step in (model, names["export-files"], names["export-job"]):
         step.add_argument(
             "-o", "--output", type=Path, required=True, metavar="FOLDER", help="new or empty"
         )
@@ -139,6 +141,15 @@ def _export_model(arguments: argparse.Namespace) -> None:
         write_line(f"To use it everywhere: weights import {arguments.output}")
 
 
+def _export_files(arguments: argparse.Namespace) -> None:
+    from FlareMRCore.pipeline.model_export import export_files
+
+    (run,) = _chosen_runs(arguments)
+    export_files(run, arguments.stage, arguments.output)
+    if not tell(arguments, {"stage": arguments.stage, "folder": arguments.output}):
+        write_line(f"{arguments.stage}: {arguments.output}")
+
+
 def _export_job(arguments: argparse.Namespace) -> None:
     from FlareMRCore.data.dataset_manifest import load_dataset
     from FlareMRCore.pipeline.job_export import ExportOptions, export_job
@@ -175,6 +186,7 @@ RESULT_STEPS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "results": _results,
     "methods": _methods,
     "export-model": _export_model,
+    "export-files": _export_files,
     "export-job": _export_job,
     "import-job": _import_job,
 }

@@ -22,10 +22,10 @@ from FlareMRCore import __version__
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.dataset import Case, Dataset, StoredFile
 from FlareMRCore.data.dataset_manifest import save_dataset
-from FlareMRCore.errors import UsageError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.artifact_transfer import Transfer, transfer_artifacts
 from FlareMRCore.pipeline.file_digests import FileDigests
+from FlareMRCore.pipeline.output_paths import require_empty
 from FlareMRCore.pipeline.provenance import git_commit
 from FlareMRCore.pipeline.recipe import Recipe
 from FlareMRCore.pipeline.recipe_writing import save_recipe
@@ -86,7 +86,7 @@ def export_job(
         RecipeError: the recipe cannot be written as TOML.
     """
     options = options or ExportOptions()
-    _require_empty(folder)
+    require_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_recipe(folder / RECIPE_NAME, recipe, stages=options.stages)
     if dataset is not None:
@@ -98,15 +98,6 @@ def export_job(
     target.root.mkdir(exist_ok=True)
     finished = _finished(recipe, store) if options.finished else []
     return transfer_artifacts(finished, target, reporter)
-
-
-def _require_empty(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            f"'{folder}' is not an empty folder.",
-            code="output.exists",
-            hint="Choose a new folder with -o.",
-        )
 
 
 def _finished(recipe: Recipe, store: ArtifactStore) -> list[Path]:

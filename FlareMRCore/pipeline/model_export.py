@@ -1,4 +1,4 @@
-"""Weights out of the store into a folder, with a model card that says where they come from."""
+"""Weights out of the store into a folder, with a card that says where they come from; and files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.errors import UsageError
 from FlareMRCore.pipeline.artifacts import NOTES, RECORD_NAME
 from FlareMRCore.pipeline.methods_text import counted, patients_by_kind
+from FlareMRCore.pipeline.output_paths import require_empty
 from FlareMRCore.pipeline.run_lineage import Lineage, Record, minutes_of, read_lineage
 from FlareMRCore.pipeline.run_reading import RunReading, StageReading
 from FlareMRCore.pipeline.run_results import StageScores, run_scores, scores_table
@@ -40,20 +41,42 @@ def export_model(run: RunReading, folder: Path, *, stage_id: str = "") -> Weight
         WeightsError: the description or a file of the model is damaged.
     """
     stage = model_stage(run, stage_id)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            f"'{folder}' is not an empty folder.",
-            code="output.exists",
-            hint="Choose a new folder with -o.",
-        )
-    source = stage.folders[0]
-    ignored = shutil.ignore_patterns(RECORD_NAME, NOTES)
-    shutil.copytree(source, folder, ignore=ignored, dirs_exist_ok=True)
+    _copy_content(stage.folders[0], folder)
     found, _ = load_entry_from_path(folder)
     entry = replace(found, scores=_means(_own_scores(run, stage)), provenance=_origin(run, stage))
     save_entry(entry, folder)
     write_text_atomically(folder / CARD_NAME, model_card(run, stage, entry))
     return entry
+
+
+def export_files(run: RunReading, stage_id: str, folder: Path) -> None:
+    """Copy what a stage made, for other programs.
+
+    Args:
+        run: with this stage.
+        stage_id: of a stage that makes one artifact for all cases.
+        folder: new or empty.
+
+    Raises:
+        UsageError: the stage has not finished, made an artifact for each case, or the folder is
+            not empty.
+    """
+    stage = run.stage(stage_id)
+    if stage is None or len(stage.folders) != 1:
+        known = [found.id for found in run.stages if len(found.folders) == 1]
+        raise UsageError(
+            f"Stage '{stage_id}' of the run '{run.folder.name}' has no single result.",
+            code="run.no-files",
+            hint=f"Stages that have one: {', '.join(known) or 'none yet'}.",
+        )
+    _copy_content(stage.folders[0], folder)
+
+
+def _copy_content(source: Path, folder: Path) -> None:
+    """Copy the files of an artifact, without its record and notes."""
+    require_empty(folder)
+    ignored = shutil.ignore_patterns(RECORD_NAME, NOTES)
+    shutil.copytree(source, folder, ignore=ignored, dirs_exist_ok=True)
 
 
 def model_stage(run: RunReading, stage_id: str = "") -> StageReading:

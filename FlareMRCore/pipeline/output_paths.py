@@ -76,6 +76,20 @@ def make_folder(folder: Path) -> None:
     check_folder(folder)
 
 
+def require_empty(folder: Path) -> None:
+    """Raise if `folder` is there and holds anything.
+
+    Raises:
+        UsageError: it is a file, or a folder that is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"'{folder}' is not an empty folder.",
+            code="output.exists",
+            hint="Choose a new folder with -o.",
+        )
+
+
 def has_segmentation_suffix(path: Path) -> bool:
     """True if the name says that it is a file with a segmentation."""
     return path.name.lower().endswith(WRITABLE)

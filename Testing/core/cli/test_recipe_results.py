@@ -8,7 +8,7 @@ from FlareMRCore.cli.main import main
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.methods_text import methods_text
 from FlareMRCore.pipeline.run_results import ablation_rows, ablation_table, run_scores, scores_table
-from Testing.core.pipeline.scored_runs import RECIPE, scored_run
+from Testing.core.pipeline.scored_runs import MODEL_RECIPE, RECIPE, scored_run
 
 COHORT = """
 name = "one"
@@ -79,6 +79,31 @@ def test_a_model_needs_a_stage_that_exports(
     words = ["recipe", "export-model", "--store", str(store.root), "-o", str(tmp_path / "model")]
     assert main(words) == 2
     assert "has not finished a stage that exports weights" in capsys.readouterr().err
+
+
+def test_a_model_leaves_the_store_with_its_card(
+    tmp_path: Path, store: ArtifactStore, capsys: Capture
+) -> None:
+    run = scored_run(tmp_path, store, MODEL_RECIPE)
+    words = ["recipe", "export-model", str(run.folder), "-o", str(tmp_path / "model"), "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "fake-weights"
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == {"MODEL-CARD.md", "fake.pt", "weights.json"}
+    folder = str(tmp_path / "weights")
+    assert main(["weights", "import", str(tmp_path / "model"), "--folder", folder]) == 0
+    assert main(["weights", "verify", "fake-weights", "--folder", folder]) == 0
+
+
+def test_files_of_a_stage_are_copied(tmp_path: Path, store: ArtifactStore, capsys: Capture) -> None:
+    run = scored_run(tmp_path, store)
+    words = ["recipe", "export-files", str(run.folder), "-o", str(tmp_path / "files"), "--stage"]
+    assert main([*words, "doubled"]) == 2  # one for each case
+    assert "Stages that have one: made, packed, counted, scored." in capsys.readouterr().err
+    assert main([*words, "packed"]) == 0
+    assert [path.name for path in (tmp_path / "files").iterdir()] == ["all.txt"]
+    assert main([*words, "packed"]) == 2
+    assert "not an empty folder" in capsys.readouterr().err
 
 
 def test_a_store_without_runs_is_named(tmp_path: Path, capsys: Capture) -> None:

@@ -15,8 +15,18 @@ from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.recipe_parsing import load_recipe
 from FlareMRCore.pipeline.run_reading import RunReading, read_run
 from FlareMRCore.pipeline.runner import RunOptions, run_recipe
-from FlareMRCore.pipeline.stage import NETWORK, SCORES, Slot, Stage, StageContext, StageInputs
+from FlareMRCore.pipeline.stage import (
+    MODEL,
+    NETWORK,
+    SCORES,
+    Slot,
+    Stage,
+    StageContext,
+    StageInputs,
+)
 from FlareMRCore.progress import SilentReporter
+from FlareMRCore.weights.models import describe_file, save_entry
+from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry
 from Testing.core.pipeline import recipe_fakes
 
 RECIPE = (
@@ -25,6 +35,17 @@ RECIPE = (
 [[stage]]
 id = "scored"
 use = "score"
+input = "counted"
+"""
+)
+
+
+MODEL_RECIPE = (
+    RECIPE
+    + """
+[[stage]]
+id = "published"
+use = "publish"
 input = "counted"
 """
 )
@@ -51,7 +72,41 @@ def _organ(name: str, value: int, dice: float) -> OrganScore:
     return OrganScore(name, value, "standard", dice, dice / 2, 2.0, 4.0, 10.0, 10.0, ())
 
 
-STAGES = {**recipe_fakes.STAGES, "score": Stage(1, Score, score, SCORES, {"net": Slot(NETWORK)})}
+@dataclass(frozen=True)
+class Publish:
+    model_id: str = "fake-weights"
+
+
+def publish(
+    inputs: StageInputs, parameters: Publish, context: StageContext
+) -> tuple[RecipeCase, ...]:
+    """A description of weights that is right, of a file that no network could load."""
+    file = context.folder / "fake.pt"
+    file.write_text("no network", encoding="utf-8")
+    coarse = NetworkSpec("flaremr-coarse", file.name, (4.0,) * 3, None, (16,) * 3, organs=True)
+    save_entry(
+        WeightsEntry(
+            id=parameters.model_id,
+            version="1",
+            title="Fake weights",
+            description="Of a test.",
+            license="CC0-1.0",
+            license_url="",
+            open_license=True,
+            files=(describe_file(file),),
+            coarse=coarse,
+            fine=None,
+        ),
+        context.folder,
+    )
+    return ()
+
+
+STAGES = {
+    **recipe_fakes.STAGES,
+    "score": Stage(1, Score, score, SCORES, {"net": Slot(NETWORK)}),
+    "publish": Stage(1, Publish, publish, MODEL, {"net": Slot(NETWORK)}),
+}
 
 
 def scored_run(
