@@ -39,6 +39,7 @@ def suite(names: list[str]) -> unittest.TestSuite:
     """The chosen tests, or all of them in an order in which reloading comes last."""
     import batch_cases
     import results_cases
+    import review_cases
     import scene_cases
     import segment_cases
     import tab_cases
@@ -46,7 +47,8 @@ def suite(names: list[str]) -> unittest.TestSuite:
 
     cases = (
         *(segment_cases.Segment, results_cases.Results, batch_cases.Batch, tab_cases.Weights),
-        *(tab_cases.Setup, train_cases.Train, scene_cases.Scene, scene_cases.Reload),
+        *(tab_cases.Setup, train_cases.Train, review_cases.Look, review_cases.Review),
+        *(scene_cases.Scene, scene_cases.Reload),
     )
     loader = unittest.TestLoader()
     tests = [loader.loadTestsFromTestCase(case) for case in cases]
