@@ -20,7 +20,7 @@ from FlareMRCore.pipeline.run_results import (
     run_scores,
     scores_table,
 )
-from FlareMRCore.pipeline.stage import MODEL
+from FlareMRCore.pipeline.stage import MODEL, NNUNET
 from FlareMRCore.pipeline.text_table import TextTable
 from FlareMRTrainLib import ResultCommands
 from FlareMRTrainLib.ResultTableNode import showTable
@@ -28,8 +28,8 @@ from FlareMRTrainLib.SegmentModule import chooseWeights
 from FlareMRTrainLib.TrainSession import TrainSession
 
 EMPTY = TextTable((), ())
-FILES_STAGES = ("export-nnunet",)
-"""Kinds of stages whose files are for other programs."""
+FILES = (NNUNET,)
+"""Kinds of outputs whose files are for other programs."""
 TABLE_FILES = ("CSV (*.csv)", "Markdown (*.md)")
 TEXT_FILES = ("Markdown (*.md)",)
 
@@ -257,8 +257,7 @@ class ResultPanel:
         return self.run is not None and bool(self.run.making(MODEL))
 
     def _filesStages(self) -> list[StageReading]:
-        stages = self.run.stages if self.run is not None else ()
-        return [stage for stage in stages if stage.use in FILES_STAGES and stage.folders]
+        return list(self.run.making(*FILES)) if self.run is not None else []
 
     def _target(self, title: str, name: str, folder: Path | None) -> Path | None:
         """A new folder below the one that the user chooses; None if the user cancels."""

@@ -6,7 +6,9 @@ import slicer.util
 
 def chooseWeights(weightsId: str) -> None:
     """Choose installed weights in FlareMRSeg, whose list is read again, and open that module."""
-    widget = slicer.modules.flaremrseg.widgetRepresentation().self()
+    representation = slicer.modules.flaremrseg.widgetRepresentation()
+    # After Reload the representation still hands out the first instance.
+    widget = getattr(slicer.modules, "FlareMRSegWidget", None) or representation.self()
     widget.initializeParameterNode()
     widget.logic.getParameterNode().weights = weightsId
     widget.panels.weights.refresh()

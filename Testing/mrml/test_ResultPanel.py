@@ -20,6 +20,7 @@ from FlareMRCore.cli.main import main
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.methods_text import methods_text
 from FlareMRCore.pipeline.run_results import ablation_rows, ablation_table, run_scores, scores_table
+from FlareMRCore.pipeline.stage import PACK
 from FlareMRCore.weights.store import WeightsStore
 from Testing.core.pipeline.scored_runs import MODEL_RECIPE, scored_run
 from Testing.mrml.train_panels import InProcess, train_application, train_panels, wait_for_commands
@@ -192,7 +193,7 @@ def test_weights_and_files_are_written_below_a_folder(
 ) -> None:
     from FlareMRTrainLib import ResultPanel as module
 
-    monkeypatch.setattr(module, "FILES_STAGES", ("collect",))
+    monkeypatch.setattr(module, "FILES", (PACK,))
     scored_run(tmp_path, store, MODEL_RECIPE)
     panels.refresh()
     panel = panels.panels["Result"]
