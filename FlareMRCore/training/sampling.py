@@ -161,9 +161,14 @@ def _center_vox(
 def _wanted_center_vox(
     case: PackedCase, half: NDArray[np.float64], parameters: SamplingParameters, rng: Generator
 ) -> NDArray[np.float64]:
-    """Near a voxel of a random organ, or anywhere in the bounding box of all organs."""
+    """Near a voxel of a random organ, or anywhere in the bounding box of all organs.
+
+    Anywhere in a case that shows no organ, as a failed pseudo-label may.
+    """
     thinned = case.labels[::THINNING, ::THINNING, ::THINNING]
     is_organ = (thinned > 0) & (thinned < CLASSES)
+    if not is_organ.any():
+        return np.asarray(rng.uniform(0, case.labels.shape))
     if parameters.organ_share and rng.random() < parameters.organ_share:
         organ = rng.choice(np.unique(thinned[is_organ]))
         voxels = np.argwhere(thinned == organ) * float(THINNING)

@@ -165,6 +165,18 @@ def test_samples_near_organs_show_small_organs_more_often() -> None:
     assert counts[1] > counts[0] + 5
 
 
+@pytest.mark.parametrize("organ_share", [0.0, 1.0])
+def test_a_case_without_organs_is_sampled_anywhere(organ_share: float) -> None:
+    """A pseudo-label that failed is empty; the training must go on."""
+    case = tiny_case(0)
+    empty = replace(case, labels=np.zeros_like(case.labels))
+    parameters = replace(STILL, organ_share=organ_share)
+    for seed in range(5):
+        sample = draw_sample((empty,), parameters, np.random.default_rng(seed))
+        assert torch.isfinite(sample.image).all()
+        assert not (sample.labels > 0).any()
+
+
 def test_fat_out_of_phase_is_dark_where_it_meets_water() -> None:
     tissues = torch.full((8, 8, 8), FAT)
     tissues[:, :, 4:] = 3
