@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from FlareMRCore.events import json_values
+from FlareMRCore.pipeline.citations import Use, load_citations
 from FlareMRCore.pipeline.recipe import DEFAULT, Recipe, StageSpec, read_recipe_file, recipe_path
 from FlareMRCore.pipeline.recipe_parsing import load_recipe, merged, with_resource
 from FlareMRCore.pipeline.stage import Stage
@@ -59,13 +60,14 @@ class ParameterInfo:
 
 @dataclass(frozen=True, slots=True)
 class StageInfo:
-    """One stage of a recipe: what it is, what it takes, and its parameters."""
+    """One stage of a recipe: what it is, what it rests on, what it takes, and its parameters."""
 
     id: str
     use: str
     output: str
     scope: str
     help: str
+    references: tuple[str, ...]
     inputs: Mapping[str, Sequence[str]]
     where: Mapping[str, Any]
     parameters: tuple[ParameterInfo, ...]
@@ -73,11 +75,12 @@ class StageInfo:
 
 @dataclass(frozen=True, slots=True)
 class RecipeInfo:
-    """A recipe, as one preset and one profile have it."""
+    """A recipe, as one preset and one profile have it, and the works it rests on."""
 
     name: str
     title: str
     description: str
+    references: tuple[str, ...]
     path: str
     preset: str
     profile: str
@@ -105,6 +108,7 @@ def describe_recipe(
         recipe.name,
         recipe.title,
         recipe.description,
+        _references(Use(recipe=recipe.name)),
         str(path),
         preset,
         profile,
@@ -157,10 +161,18 @@ def _stage(spec: StageSpec, stage: Stage, layers: _Layers) -> StageInfo:
         stage.output,
         stage.scope,
         inspect.getdoc(stage.run) or "",
+        _references(Use(stage=spec.use, parameters=asdict(spec.parameters))),
         spec.inputs,
         {key: value for key, value in json_values(where).items() if value not in ("", None, [])},
         tuple(_parameters(spec.parameters, "", spec.id, layers)),
     )
+
+
+def _references(use: Use) -> tuple[str, ...]:
+    """Works to cite, each with its address."""
+    citations = load_citations()
+    works = [citations.works[key] for key in citations.of(use)]
+    return tuple(f"{work.text} {work.url}".strip() for work in works)
 
 
 def _parameters(

@@ -107,7 +107,7 @@ if sys.platform == "win32":
 
     def _detached() -> dict[str, Any]:
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-        return {"creationflags": flags | subprocess.CREATE_BREAKAWAY_FROM_JOB}
+        return {"creationflags": flags}
 
 else:
 

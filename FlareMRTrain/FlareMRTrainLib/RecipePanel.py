@@ -172,7 +172,7 @@ class RecipePanel:
         for combo, (names, chosen) in choices.items():
             fillCombo(combo, names, chosen)
         description = info.get("description") or self._description(node.recipe)
-        self.ui.recipeDescriptionLabel.text = description
+        self.ui.recipeDescriptionLabel.text = "\n".join([description, *info.get("references", ())])
 
     def _isOf(self, node: Any) -> bool:
         return bool(self.info) and node.recipe in (self.info["name"], self.info["path"])
@@ -193,10 +193,12 @@ class RecipePanel:
             states.append(found.get("state", ""))
             cells = (stage["id"], takes, stage["output"], stateWord(states[-1]), done)
             rows.append((*cells, found.get("detail", "")))
-        fillTable(self.ui.recipeGraphTable, headers, rows)
-        for number, state in enumerate(states):
+        table = self.ui.recipeGraphTable
+        fillTable(table, headers, rows)
+        for number, (stage, state) in enumerate(zip(stages, states, strict=True)):
+            table.item(number, 0).setToolTip(stageHelp(stage))
             if state in COLORS:
-                colorRow(self.ui.recipeGraphTable, number, COLORS[state])
+                colorRow(table, number, COLORS[state])
 
     def _showButtons(self) -> None:
         ui, count = self.ui, len(self.table.changes)
@@ -224,6 +226,11 @@ def fillCombo(combo: Any, names: Any, chosen: str) -> None:
         for name in wanted:
             combo.addItem(name)
     combo.setCurrentIndex(wanted.index(chosen))
+
+
+def stageHelp(stage: Mapping[str, Any]) -> str:
+    """What a stage does, and what to read about it."""
+    return "\n".join([str(stage["help"]), *stage["references"]])
 
 
 def problemText(result: JobResult) -> str:

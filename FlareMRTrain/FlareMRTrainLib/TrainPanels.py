@@ -52,6 +52,7 @@ class TrainPanels:
         self.ui = ui
         self.session = session
         self.refreshed = Signal("run")
+        self.run: RunReading | None = None
         self.panels = {name: kind(parts[name], session) for name, kind in PANELS.items()}
         self._ticker = ticker if ticker is not None else defaultTicker()
         self._observer: int | None = None
@@ -97,9 +98,9 @@ class TrainPanels:
         """Show the run as its files are now."""
         self._nextLook = time.monotonic() + LOOK_EVERY_S
         self._showRuns()
-        run = self.session.run()
-        self.visiblePanel().refresh(run)
-        self.refreshed.emit(run)
+        self.run = self.session.run()
+        self.visiblePanel().refresh(self.run)
+        self.refreshed.emit(self.run)
 
     def visiblePanel(self) -> Any:
         """The panel of the tab that is open."""

@@ -86,6 +86,16 @@ def test_recipes_are_offered_with_their_description(panels: Any) -> None:
     assert any(row[3] == "mm" for row in table)
 
 
+def test_publications_are_named(panels: Any) -> None:
+    panel = panels.panels["Recipe"]
+    panel.choose("li2024", preset="mini")
+    wait_for_commands(panels)
+    assert "http" in panel.ui.recipeDescriptionLabel.text
+    table = panel.ui.recipeGraphTable
+    helps = [table.thing.item(row, 0).toolTip() for row in range(table.rowCount)]
+    assert any("http" in text for text in helps)
+
+
 def test_graph_and_parameters_follow_preset_and_store(
     panels: Any, two: Path, tmp_path: Path
 ) -> None:

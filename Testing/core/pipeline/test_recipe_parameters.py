@@ -151,3 +151,10 @@ def test_inputs_and_choice_of_cases_are_told(tmp_path: Path) -> None:
     assert stage.where == {"domain": "target"}
     assert (stage.output, stage.scope) == ("cases", "case")
     assert info.presets == ("paper", "mini")
+
+
+def test_published_recipes_name_their_publication() -> None:
+    info = describe_recipe("li2024", preset="mini")
+    assert any("Li" in text and "http" in text for text in info.references)
+    assert any(stage.references for stage in info.stages)
+    assert all(stage.help for stage in info.stages)

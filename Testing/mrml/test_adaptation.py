@@ -1,0 +1,120 @@
+"""From a folder of phantoms to weights that FlareMRSeg uses, through the tabs of FlareMRTrain.
+
+Real MRML, real processes, real training; only Slicer's widgets are stand-ins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="needs the package slicer-core")
+pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6", exc_type=ImportError)
+import slicer
+import slicer.util
+
+from FlareMRCore.data.label_io import read_label_map
+from FlareMRCore.data.volume_io import write_volume
+from FlareMRCore.pipeline.run_reading import RunReading
+from Testing.mrml.adaptation_steps import (
+    CORRECTED,
+    REJECTED,
+    Steps,
+    end_processes,
+    made_cases,
+    person,
+)
+from Testing.mrml.train_panels import train_application, train_panels, wait_until
+
+
+@pytest.fixture(scope="module")
+def application() -> Iterator[Any]:
+    with train_application() as found:
+        yield found
+
+
+@pytest.fixture
+def steps(
+    application: Any, scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Steps]:
+    # Slice views exist in the application only.
+    monkeypatch.setattr(slicer.util, "setSliceViewerLayers", lambda **_layers: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with train_panels(application, tmp_path / "store") as panels:
+        found = Steps(panels, tmp_path, wait_until)
+        found.prepare()
+        yield found
+        end_processes(tmp_path / "store")
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_from_a_folder_to_weights_in_flaremrseg(steps: Steps, tmp_path: Path) -> None:
+    seen: set[tuple[str, int]] = set()
+
+    def remember(run: RunReading | None) -> None:
+        if run is not None and run.pulse is not None:
+            seen.add((run.pulse.stage, run.pulse.done))
+
+    steps.panels.refreshed.connect(remember)
+    steps.import_cohort()
+    steps.choose_recipe()
+    steps.start()
+    steps.kill_in_training()
+    steps.resume()
+    first = steps.finish()
+    assert len([done for stage, done in seen if stage == "train-1"]) > 2
+    assert made_cases(first, "reviewed")[REJECTED]["label_source"] == "predicted"
+    truth = person(3)[1]
+    steps.review(truth)
+    steps.start()
+    second = steps.finish()
+    check_next_round(first, second, truth)
+    segment_unseen(second, tmp_path)
+
+
+def check_next_round(first: RunReading, second: RunReading, truth: np.ndarray) -> None:
+    """The next round trains on what people decided, and on nothing else."""
+    states = {stage.id: stage.state for stage in second.stages}
+    assert (states["train-1"], states["pseudo"]) == ("cached", "cached")
+    assert (states["reviewed"], states["train-2"], states["model-2"]) == ("done",) * 3
+    reviewed = made_cases(second, "reviewed")
+    assert reviewed[REJECTED].get("label_map") is None
+    assert reviewed[CORRECTED]["label_source"] == "corrected"
+    packs = [stage.folders[0] for run in (first, second) if (stage := run.stage("pack-2"))]
+    assert [bool(list(folder.glob(f"{REJECTED}*"))) for folder in packs] == [True, False]
+    stage = second.stage("reviewed")
+    assert stage is not None
+    (file,) = stage.folders[0].rglob("*labels*.nii.gz")
+    assert np.array_equal(read_label_map(file).array, truth)
+
+
+def segment_unseen(run: RunReading, folder: Path) -> None:
+    """FlareMRSeg takes the weights of the run as they are."""
+    from FlareMRSegLib.JobRunner import JobRunner
+    from FlareMRSegLib.Options import SegmentationOptions
+    from FlareMRSegLib.SegmentationLogic import SegmentationLogic
+    from FlareMRTrainLib.TrainScene import addVolume
+
+    model = run.stage("model-2")
+    assert model is not None
+    write_volume(folder / "unseen.nii.gz", person(9, "venous")[0])
+    node = addVolume(folder / "unseen.nii.gz", "unseen")
+    logic = SegmentationLogic(JobRunner(), tools=JobRunner())
+    try:
+        options = SegmentationOptions(
+            mode="fast", device="cpu", weights=str(model.folders[0]), show3d=False
+        )
+        result = logic.segmentVolume(node, None, options, wait=True)
+    finally:
+        logic.close()
+    assert result.error is None, result.error
+    assert result.value.record["report"]["weights_id"] == "tiny-2"
+    segmentation = slicer.mrmlScene.GetNodeByID(result.value.segmentationNodeId)
+    assert segmentation.GetSegmentation().GetNumberOfSegments() == 13
