@@ -55,6 +55,8 @@ from FlareMRCore.pipeline.stages_labels import (
     MergeBranchesParameters,
     UnionWithTruthParameters,
 )
+from FlareMRCore.pipeline.stages_nnunet import NnunetParameters
+from FlareMRCore.pipeline.stages_pools import PoolStageParameters
 from FlareMRCore.pipeline.stages_registration import PropagateParameters, RegisterParameters
 from FlareMRCore.pipeline.stages_results import EvaluateParameters, SegmentParameters
 from FlareMRCore.pipeline.stages_review import REVIEW_NAME, ApplyReviewParameters
@@ -70,6 +72,8 @@ from FlareMRCore.pipeline.stages_translation import (
 from FlareMRCore.progress import SilentReporter
 from FlareMRCore.training.learning_parameters import TrainerParameters
 from FlareMRCore.training.parameters import SamplingParameters, TrainingParameters
+from FlareMRCore.training.pool_parameters import PoolTrainingParameters
+from FlareMRCore.training.pool_preparation import PoolPreparation
 from FlareMRCore.training.translation_parameters import TranslationParameters
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "stages.json"
@@ -161,6 +165,15 @@ PASSING_SPECS = (
     ),
     _spec("adopt-labels", AdoptLabelsParameters(), cases="cohort", labels="window"),
 )  # fmt: skip
+POOLS = PoolTrainingParameters("unet-mini", (16, 16, 16), TrainerParameters(2), augmentation="none")
+POOL_SPECS = (
+    _of_source(
+        "train-pools",
+        PoolStageParameters(POOLS, PoolPreparation(spacing_mm=(16.0, 16.0, 16.0))),
+        labeled="cohort",
+    ),
+    _of_source("export-nnunet", NnunetParameters(), cases="keep-largest"),
+)
 
 SPECS = (
     _spec(
@@ -192,6 +205,7 @@ SPECS = (
     *LABEL_SPECS,
     *TRANSLATION_SPECS,
     *PASSING_SPECS,
+    *POOL_SPECS,
 )
 RECIPE = Recipe("stages", "Stages", "All of them.", "paper", "paper", SPECS)
 OPTIONS = RunOptions(device="cpu", threads=1)
@@ -325,6 +339,8 @@ SUMMARIES: Mapping[str, Callable[[Artifact], dict[str, float]]] = {
     **{spec.id: _filter_summary for spec in LABEL_SPECS if spec.id.startswith("filter-")},
     "confidence-mask": _segment_summary,
     "unflip": lambda artifact: {"cases": len(artifact.record["cases"])},
+    "train-pools": _training_summary,
+    "export-nnunet": _image_summary,
     "select-long": lambda artifact: {"cases": len(artifact.record["cases"])},
 }
 
