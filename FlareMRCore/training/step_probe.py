@@ -17,6 +17,8 @@ USABLE_SHARE = 0.9
 SMALLEST_EDGE = 32
 CALIBRATION = ("unet-mini", (32, 32, 32))
 """Network and patch that tell how fast this computer is."""
+CALIBRATION_ATTENTION = ("phtrans-mini", (32, 48, 64))
+"""The same for networks of one shape, whose attention takes longer than its arithmetic tells."""
 
 Shape = tuple[int, ...]
 
@@ -51,12 +53,15 @@ class Limits:
 
 def probe_network(builder: str, shape: Shape, *, device: str, limits: Limits) -> StepProbe:
     """Time of a step of the network `builder` with a patch of `shape`."""
+    shapes = smaller_shapes(builder, shape)
+    is_fixed = input_rules(builder).only_shape is not None
+    calibration = CALIBRATION_ATTENTION if is_fixed else CALIBRATION
     return probe_step(
         lambda size: measured(builder, size, device),
         lambda size: probe.training_cost(builder, size),
-        smaller_shapes(builder, shape),
+        shapes,
         limits,
-        lambda: speed_of(device),
+        lambda: speed_of(device, calibration),
     )
 
 
@@ -125,8 +130,8 @@ def measured(builder: str, shape: Shape, device: str) -> float | None:
 
 
 @cache
-def speed_of(device: str) -> float:
+def speed_of(device: str, calibration: tuple[str, Shape] = CALIBRATION) -> float:
     """Seconds of a training step per billion multiply-accumulates of its evaluation."""
-    builder, shape = CALIBRATION
+    builder, shape = calibration
     seconds = probe.step_seconds(builder, shape, device=device)
     return (seconds or 0.0) / probe.training_cost(builder, shape).gmacs
