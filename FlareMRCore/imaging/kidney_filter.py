@@ -12,6 +12,7 @@ from FlareMRCore.errors import GeometryError, InputError, UsageError
 from FlareMRCore.imaging.body_mask import otsu_threshold
 from FlareMRCore.imaging.cropping import foreground_box
 from FlareMRCore.imaging.morphology import (
+    Element,
     closing,
     dilate,
     erode,
@@ -23,7 +24,9 @@ from FlareMRCore.imaging.orientation import orient_array
 
 BoolArray = NDArray[np.bool_]
 STEP_MM: Triple = (3.0, 1.2, 1.2)
-"""One voxel of the source along (S, A, R): its steps of dilation become these radii."""
+"""One voxel of the source along (S, A, R): its steps to face neighbors add up to these radii."""
+STEPS: Element = "octahedron"
+"""What several steps to face neighbors make; an ellipsoid would let muscle and fat in."""
 KIDNEYS = ("right_kidney", "left_kidney")
 AVOIDED = ("liver", "spleen", "duodenum", "right_adrenal_gland", "left_adrenal_gland")
 SMOOTH = 0.001
@@ -84,7 +87,7 @@ def check_kidneys(
         GeometryError: another grid.
 
     Source: He et al., FLARE24 task 3, label transfer. There steps are voxels of 1.2 x 1.2 x 3 mm
-        and components hang together by faces; here they are ellipsoids of the same size.
+        and components hang together by faces; here they are octahedra of the same size.
     """
     if sequence not in SEQUENCE_RULES:
         raise UsageError(
@@ -137,7 +140,7 @@ def _kidney_dice(
     # Room for the region (6 steps) and for growing out of it.
     box = box.padded(_margin(10, spacing_mm), within=_shape(kidney))
     part, true, avoid = image[box.slices], kidney[box.slices], avoided[box.slices]
-    region = dilate(true, _steps(6), spacing_mm) & ~avoid
+    region = dilate(true, _steps(6), spacing_mm, STEPS) & ~avoid
     try:
         threshold = otsu_threshold(part[region])
     except InputError:  # a flat or padded region shows no kidney
@@ -158,20 +161,21 @@ def _candidate(
     rule: SequenceRule,
 ) -> BoolArray:
     if rule.dark:
-        found = opening(region & (image <= threshold) & (image > 0), _steps(2), spacing_mm)
+        found = opening(region & (image <= threshold) & (image > 0), _steps(2), spacing_mm, STEPS)
     else:
         found = region & (image > threshold)
     step = STEP_MM if rule.volumetric else (0.0, *STEP_MM[1:])
     largest = largest_component if rule.volumetric else largest_component_by_slice
-    found = dilate(largest(erode(found, step, spacing_mm)), step, spacing_mm)
-    around = dilate(found, _steps(2), spacing_mm)
+    found = dilate(largest(erode(found, step, spacing_mm, STEPS)), step, spacing_mm, STEPS)
+    around = dilate(found, _steps(2), spacing_mm, STEPS)
     if around.any():
         mean = image[around].mean()
         alike = (image < mean) & (image > 0) if rule.dark else image > mean
         found |= around & alike
     if rule.volumetric:
-        return closing(found, _steps(4), spacing_mm)
-    return closing(opening(found, _steps(1), spacing_mm), _steps(2), spacing_mm)
+        return closing(found, _steps(4), spacing_mm, STEPS)
+    opened = opening(found, _steps(1), spacing_mm, STEPS)
+    return closing(opened, _steps(2), spacing_mm, STEPS)
 
 
 def _steps(count: int) -> Triple:

@@ -263,7 +263,7 @@ FILTER_STAGES: Mapping[str, Stage] = MappingProxyType(
             {"rounds": Slot(CASES, many=True)},
         ),
         "filter-kidney": Stage(
-            1,
+            2,
             FilterKidneyParameters,
             filter_by_kidneys,
             CASES,

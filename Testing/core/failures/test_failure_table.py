@@ -12,9 +12,9 @@ ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.+) \|$", re.MULTILINE)
 MET_BY_THE_CORE = {*range(1, 7), 8, *range(10, 21), *range(24, 30), *range(31, 34)}
 
 
-def rows() -> dict[int, list[str]]:
-    """Tests by number of the failure."""
-    text = TABLE.read_text(encoding="utf-8")
+def rows(table: Path = TABLE) -> dict[int, list[str]]:
+    """Tests by number of the failure, or of the row of another table."""
+    text = table.read_text(encoding="utf-8")
     return {int(number): re.findall(r"`([^`]+)`", tests) for number, _, tests in ROW.findall(text)}
 
 

@@ -2,9 +2,14 @@ import numpy as np
 import pytest
 
 from FlareMRCore.data.geometry import Geometry
+from FlareMRCore.data.phantom import phantom_geometry
+from FlareMRCore.data.phantom_anatomy import make_anatomy
+from FlareMRCore.data.phantom_render import RenderOptions, render
+from FlareMRCore.data.phantom_tissues import tissue_code
 from FlareMRCore.data.volume import Volume
 from FlareMRCore.errors import InputError
 from FlareMRCore.imaging.body_mask import body_mask, otsu_threshold, strided_sample
+from FlareMRCore.imaging.components import fill_holes
 from FlareMRCore.imaging.orientation import orient_array, reorient
 
 
@@ -59,6 +64,21 @@ def test_body_is_filled_in_axial_slices_whatever_the_axis_order(body: Volume, co
     expected = np.zeros(body.array.shape, dtype=bool)
     expected[:, 5:25, 4:22] = True
     np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_bodies_of_phantoms_with_bias_are_found(seed: int) -> None:
+    """In phase, which the detector of upside-down stacks looks at; fat is bright all around."""
+    geometry = phantom_geometry((8.0, 4.0, 4.0), extent_mm=(240.0, 280.0, 400.0))
+    anatomy = make_anatomy(seed, geometry)
+    image = render(anatomy, "t1_in", seed=seed, options=RenderOptions(bias=0.3))
+    inside = fill_holes(anatomy.tissues != tissue_code("air"), axis=0)
+    overlaps = []
+    for percentile in (100.0, 80.0):
+        mask = body_mask(image, upper_percentile=percentile)
+        overlaps.append(np.count_nonzero(mask & inside) / np.count_nonzero(mask | inside))
+    assert overlaps[1] >= 0.95
+    assert overlaps[1] > overlaps[0]
 
 
 def test_sample_is_small_and_misses_no_slice() -> None:

@@ -63,22 +63,10 @@ def person(seed: int) -> Anatomy:
 @pytest.mark.parametrize("seed", range(1, 20))
 def test_twenty_people(seed):
     labels = person(seed).labels
-    for sequence in SEQUENCE_RULES.keys() - {"IP"}:
+    for sequence in SEQUENCE_RULES:
         image = render(person(seed), LOOKS[sequence], seed=seed)
         assert check_kidneys(image, labels, sequence).accepted, sequence
         assert not check_kidneys(image, shifted(labels, 2), sequence).accepted, sequence
-
-
-@pytest.mark.slow
-def test_twenty_people_in_phase():
-    """In phase, muscle is as dark as a kidney; where the two touch, a good label may be lost."""
-    good, bad = 0, 0
-    for seed in range(20):
-        image = render(person(seed), LOOKS["IP"], seed=seed)
-        good += check_kidneys(image, person(seed).labels, "IP").accepted
-        bad += check_kidneys(image, shifted(person(seed).labels, 2), "IP").accepted
-    assert good >= 19
-    assert bad == 0
 
 
 def test_polarity_matters(anatomy):

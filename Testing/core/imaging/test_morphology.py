@@ -32,6 +32,29 @@ def test_one_voxel_is_the_step_to_the_faces(mask):
     assert np.array_equal(closing(mask, SPACING, SPACING), ndimage.binary_closing(mask))
 
 
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_an_octahedron_is_so_many_steps_to_the_faces(mask, count):
+    radius = tuple(count * step for step in SPACING)
+    grown = dilate(mask, radius, SPACING, "octahedron")
+    assert np.array_equal(grown, ndimage.binary_dilation(mask, iterations=count))
+    shrunk = erode(~mask, radius, SPACING, "octahedron")
+    assert np.array_equal(shrunk, ndimage.binary_erosion(~mask, iterations=count, border_value=1))
+    flat = ndimage.generate_binary_structure(3, 1)
+    flat[0] = flat[2] = False
+    by_slice = dilate(mask, (0.0, *radius[1:]), SPACING, "octahedron")
+    assert np.array_equal(by_slice, ndimage.binary_dilation(mask, flat, iterations=count))
+
+
+def test_an_octahedron_is_measured_in_mm():
+    point = np.zeros((9, 9, 9), dtype=bool)
+    point[4, 4, 4] = True
+    grown = dilate(point, (3.0, 3.0, 3.0), (3.0, 1.0, 1.5), "octahedron")
+    assert grown.sum() == 2 + (7 + 2 * 3 + 2 * 1)  # one step along K; seven, three, one in plane
+    ball = dilate(point, (3.0, 3.0, 3.0), (3.0, 1.0, 1.5))
+    assert grown.sum() < ball.sum()
+    assert not (grown & ~ball).any()
+
+
 def test_a_radius_of_zero_works_slice_by_slice(mask):
     flat = np.zeros((3, 3, 3), dtype=bool)
     flat[1] = ndimage.generate_binary_structure(2, 1)

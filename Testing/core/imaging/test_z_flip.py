@@ -31,6 +31,16 @@ def test_flipped_and_unflipped_stacks_are_told_apart(people):
     assert np.mean(right) >= 0.95
 
 
+@pytest.mark.slow
+def test_forty_turned_and_forty_unturned_stacks_are_told_apart():
+    right = 0
+    for seed in range(40):
+        volume, _ = make_phantom(seed, "t1_in", geometry=GRID)
+        right += not detect_z_flip(volume).flipped
+        right += detect_z_flip(flip_slices(volume)).flipped
+    assert right / 80 >= 0.95
+
+
 def test_truncated_stacks_are_never_turned_without_doubt(people):
     count = GRID.shape[0]
     middle = Box((count // 3, 0, 0), (2 * count // 3, GRID.shape[1], GRID.shape[2]))

@@ -83,6 +83,19 @@ def test_cyclegan_moves_towards_the_target(
     assert np.abs(fake).max() <= 1
 
 
+@pytest.mark.parametrize("shape", [(32, 32), pytest.param((24, 24, 24), marks=pytest.mark.slow)])
+def test_fakes_take_the_gray_values_of_the_target(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = _train(tmp_path, _cyclegan(30, shape, identity_weight=0.0, cycle_weight=2.0))
+    source, target = bright_on_dark(9, 3, 24), dark_on_bright(8, 3, 24)
+    translator = load_translator(path, CPU)
+    fake = translate_volume(translator, source, window=(24, 24, 24), stride=(24, 24, 24))
+    assert fake.shape == source.shape
+    before, after = (
+        np.abs(np.sort(x, None) - np.sort(target, None)).mean() for x in (source, fake)
+    )
+    assert after < 0.8 * before
+
+
 def test_darnet_learns_to_draw_and_a_style_brings_its_gray_values(tmp_path: Path) -> None:
     path = _train(tmp_path, _darnet(40))
     curves = read_curves(tmp_path / "curve.csv")
