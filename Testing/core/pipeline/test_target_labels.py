@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from FlareMRCore.data.dataset import Case, Dataset, StoredFile
 from FlareMRCore.data.label_io import write_label_map
-from FlareMRCore.data.labels import organ_table
+from FlareMRCore.data.labels import organ_table, structure_table
 from FlareMRCore.data.phantom import make_phantom, phantom_geometry
 from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.data.volume_io import read_volume, write_volume
@@ -34,6 +35,7 @@ from FlareMRCore.pipeline.stage import (
     StageInputs,
 )
 from FlareMRCore.pipeline.stages import STAGES
+from FlareMRCore.pipeline.stages_images import PhantomCohortParameters
 from FlareMRCore.progress import SilentReporter
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -42,7 +44,12 @@ from adaptation_recipes import changed_recipe, needed_recipe
 FEW = {"steps": 2, "warmup_steps": 1, "ct_cases": 2, "mr_cases": 2, "test_cases": 1}
 """Trainings of two steps on few people: what is read is the same."""
 QUICK = ("contrast-randomized", "ct-only")
+GRID = phantom_geometry(12.0)
 ORGANS = tuple(organ.id for organ in organ_table())
+FIVE = ("liver", "right_kidney", "spleen", "pancreas", "left_kidney")
+FULL = (ORGANS, ORGANS)
+PARTIAL = (ORGANS, ORGANS, *((*FIVE, "tumor"),) * 2, ("tumor",), ("tumor",), ())
+"""What is annotated in each CT of a dataset."""
 
 
 @dataclass
@@ -120,31 +127,55 @@ def _run(recipe: Recipe, poison: _Poison, dataset: Dataset | None = None) -> set
     return {spec.use for spec in recipe.stages}
 
 
-def _dataset(poison: _Poison) -> Dataset:
-    """Two people in CT, two in MR with poisoned labels, of which one may be used for the test."""
-    plan = [("ct", "source"), ("ct", "source"), ("t2_fs", "target"), ("venous", "target")]
-    cases = []
-    for seed, (sequence, domain) in enumerate(plan):
-        name = f"{domain}-{seed}"
-        volume, label_map = make_phantom(seed, sequence, geometry=phantom_geometry(12.0))
+def _dataset(poison: _Poison, source: tuple[tuple[str, ...], ...]) -> Dataset:
+    """Two people in MR with poisoned labels, of which one may be used for the test, and CT.
+
+    Args:
+        poison: writes the labels of the targets.
+        source: what is annotated in each CT.
+    """
+    cases = [_source(poison, seed, annotated) for seed, annotated in enumerate(source)]
+    for seed, sequence in ((100, "t2_fs"), (101, "venous")):
+        volume, _ = make_phantom(seed, sequence, geometry=GRID)
+        name = f"target-{seed}"
         write_volume(poison.folder / f"{name}-image.nii.gz", volume)
-        labels = poison.labels_of(name)
-        if domain == "source":
-            write_label_map(labels, label_map)
-            poison.source_labels.append(label_map)
-        modality = "CT" if domain == "source" else "MR"
+        labels = StoredFile(poison.labels_of(name).name)
         images = {sequence: StoredFile(f"{name}-image.nii.gz")}
-        stored = StoredFile(labels.name)
-        cases.append(Case(name, name, domain, modality, images, stored, "manual", ORGANS))
-    parts = {"train": tuple(c.case_id for c in cases[:3]), "test": (cases[3].case_id,)}
+        cases.append(Case(name, name, "target", "MR", images, labels, "manual", ORGANS))
+    names = tuple(case.patient_id for case in cases)
+    parts = {"train": names[:-1], "test": names[-1:]}
     return Dataset(poison.folder, "poisoned", "none", tuple(cases), {"default": parts})
+
+
+def _source(poison: _Poison, seed: int, annotated: tuple[str, ...]) -> Case:
+    volume, label_map = make_phantom(seed, "ct", geometry=GRID, tumors="tumor" in annotated)
+    name = f"source-{seed}"
+    write_volume(poison.folder / f"{name}-image.nii.gz", volume)
+    images = {"ct": StoredFile(f"{name}-image.nii.gz")}
+    if not annotated:
+        return Case(name, name, "source", "CT", images)
+    kept = np.isin(label_map.array, structure_table().subset(annotated).values)
+    shown = LabelMap(label_map.array * kept, label_map.geometry, label_map.labels)
+    write_label_map(poison.folder / f"{name}.nii.gz", shown)
+    poison.source_labels.append(shown)
+    labels = StoredFile(f"{name}.nii.gz")
+    return Case(name, name, "source", "CT", images, labels, "manual", annotated)
+
+
+def _shows_targets(name: str) -> bool:
+    """Whether the recipe's own cohort has MR; others learn from partially labeled CT alone."""
+    cohort = load_recipe(name, preset="mini").stages[0].parameters
+    return isinstance(cohort, PhantomCohortParameters) and cohort.test_cases > 0
 
 
 def _named(names: tuple[str, ...]) -> list[Any]:
     return [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in names]
 
 
-@pytest.mark.parametrize("name", _named(recipe_names()))
+ADAPTING = tuple(name for name in recipe_names() if _shows_targets(name))
+
+
+@pytest.mark.parametrize("name", _named(ADAPTING))
 def test_no_recipe_opens_the_labels_of_a_target(name: str, tmp_path: Path) -> None:
     recipe = _trained_part(load_recipe(name, preset="mini"))
     assert "phantom-cohort" in _run(recipe, _Poison(tmp_path))
@@ -155,7 +186,7 @@ def test_no_recipe_opens_the_labels_of_targets_of_a_dataset(name: str, tmp_path:
     poison = _Poison(tmp_path)
     recipe = _trained_part(load_recipe(name, preset="small"))
     assert any("dataset" in names for s in recipe.stages for names in s.inputs.values())
-    _run(recipe, poison, _dataset(poison))
+    _run(recipe, poison, _dataset(poison, FULL if name in ADAPTING else PARTIAL))
 
 
 def test_a_training_on_labels_of_a_target_is_refused_or_fails(tmp_path: Path) -> None:
