@@ -9,6 +9,7 @@ from typing import Any
 from adaptation_rows import ABLATION_ROWS, PEERS, REAL_ROWS, WHOLE_ROWS, Row
 
 Found = Mapping[str, Mapping[str, Any]]
+BASELINE = "ct-only"
 
 INTRODUCTION = """\
 # What adaptation gains
@@ -19,8 +20,7 @@ Mean Dice (DSC) and surface Dice at the organs' tolerances (NSD) of unseen MR, s
 `adaptation.json`; a row without numbers says why. Minutes are wall time of everything a row is made
 of, on a machine that other work used too; stages that rows share count in each of them.
 
-`change` is against the first row of the same recipe, or, where a recipe has one row only, against
-CT only. `paper` is the same number in the recipe's paper, in percent DSC of 13 organs, for
+`change` is against the first row of the same recipe in the ablations, else against CT only. `paper` is the same number in the recipe's paper, in percent DSC of 13 organs, for
 the direction of the change, not for its size: other data, other networks, hours on GPUs.
 """
 EIGHT = """\
@@ -86,10 +86,11 @@ def _cells(
 
 
 def _baseline(row: Row, rows: Sequence[Row]) -> str:
-    """The first row of the recipe with these organs if it has several, else that of all."""
+    """CT only, if the table starts with it, else the first row of the recipe with these organs."""
+    if rows[0].recipe == BASELINE:
+        return rows[0].id
     kind = (row.recipe, row.organs)
-    same = [other.id for other in rows if (other.recipe, other.organs) == kind]
-    return same[0] if len(same) > 1 else rows[0].id
+    return next(other.id for other in rows if (other.recipe, other.organs) == kind)
 
 
 def _by_seed(results: Sequence[Mapping[str, Any]], column: int) -> list[float]:

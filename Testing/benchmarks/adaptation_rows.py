@@ -187,10 +187,15 @@ STMT_ROWS = (
 )
 ABLATION_ROWS = (*LI_ROWS, *ZHU_ROWS, *HE_ROWS, *YE_ROWS, *STMT_ROWS)
 
+_FEW = {"training": {"trainer": {"steps": 600}}}
 REAL_ROWS = (
     Row("ct-only/all", "CT only"),
     Row("contrast-randomized/all", "contrast-randomized CT"),
-    Row("li2024/fake", "li2024, first network: CT and fake MR", {"export": _scored("train-big-0")}),
+    Row(
+        "li2024/fake-600",
+        "li2024, first network (CT and fake MR), 600 steps each",
+        {"translator": _FEW, "train-big-0": _FEW, "export": _scored("train-big-0")},
+    ),
     Row("li2024/all", "li2024"),
     Row("zhu2024/all", "zhu2024"),
     Row("he2024/all", "he2024"),
