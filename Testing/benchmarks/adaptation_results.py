@@ -20,8 +20,9 @@ Mean Dice (DSC) and surface Dice at the organs' tolerances (NSD) of unseen MR, s
 `adaptation.json`; a row without numbers says why. Minutes are wall time of everything a row is made
 of, on a machine that other work used too; stages that rows share count in each of them.
 
-`change` is against the first row of the same recipe in the ablations, else against CT only. `paper` is the same number in the recipe's paper, in percent DSC of 13 organs, for
-the direction of the change, not for its size: other data, other networks, hours on GPUs.
+`change` is against the first row of the same recipe in the ablations, else against CT only.
+`paper` is the same number in the recipe's paper, in percent DSC of 13 organs, for the direction of
+the change, not for its size: other data, other networks, hours on GPUs.
 """
 EIGHT = """\
 ## Synthetic people, eight sequences
