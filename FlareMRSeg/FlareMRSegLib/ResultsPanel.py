@@ -20,6 +20,7 @@ from FlareMRSegLib.SegmentationExport import (
 )
 from FlareMRSegLib.SegmentEditing import openSegmentEditor
 from FlareMRSegLib.Tables import colorRow, fillTable
+from FlareMRSegLib.TrainModule import offerTrainingCase
 from FlareMRSegLib.Translation import tr as _
 
 DOUBTFUL_COLOR = "#ffe2b0"
@@ -116,6 +117,12 @@ class ResultsPanel:
         role = node.GetReferenceImageGeometryReferenceRole()
         openSegmentEditor(node, node.GetNodeReference(role))
 
+    def offerTrainingCase(self) -> None:
+        """Open the module that trains, where the result can be added to a data set."""
+        node = self.node()
+        if node is not None:
+            offerTrainingCase(node)
+
     def export(self, path: Path | None = None) -> None:
         """Write the result in the chosen format, by default where the user chooses."""
         node, suffix = self.node(), str(self.ui.exportComboBox.currentData)
@@ -143,6 +150,7 @@ class ResultsPanel:
         ui.sceneTableButton.connect("clicked()", self.addTableNode)
         ui.surfacesButton.connect("clicked()", self.updateSurfaces)
         ui.editButton.connect("clicked()", self.editSegments)
+        ui.trainingCaseButton.connect("clicked()", self.offerTrainingCase)
         ui.exportButton.connect("clicked()", self.export)
         ui.dicomButton.connect("clicked()", self.exportDicom)
 

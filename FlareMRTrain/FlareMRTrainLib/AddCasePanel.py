@@ -69,6 +69,12 @@ class AddCasePanel:
         self.session.start(Job(_("Adding the case"), prepare), self._onAdded)
         return True
 
+    def offer(self, segmentationNode: Any) -> None:
+        """Choose a segmentation; the user decides whether it is added."""
+        self.ui.addCaseGroup.collapsed = False
+        self.ui.addCaseSelector.setCurrentNode(segmentationNode)
+        self.refresh()
+
     def refresh(self) -> None:
         """Show whether something can be added."""
         reason = self.reason()

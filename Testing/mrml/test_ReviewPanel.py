@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -216,6 +217,28 @@ def test_a_closed_scene_ends_the_editing(review: Any, panels: Any) -> None:
     review._showCase()
     assert not review.ui.correctReviewButton.enabled
     assert not review.correct()
+
+
+def test_a_result_of_the_other_module_is_offered_not_added(
+    review: Any, panels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from FlareMRSegLib import TrainModule
+
+    widget = SimpleNamespace(panels=panels)
+    representation = SimpleNamespace(self=lambda: widget)
+    module = SimpleNamespace(widgetRepresentation=lambda: representation)
+    opened: list[str] = []
+    monkeypatch.setattr(slicer.modules, "flaremrtrain", module, raising=False)
+    monkeypatch.setattr(slicer.util, "selectModule", opened.append)
+    panels.openTab("Run")
+    review.load(0)
+    node = review.scene.segmentation(str(review.items[0]["case"]))
+    TrainModule.offerTrainingCase(node)
+    assert opened == ["FlareMRTrain"]
+    assert panels.visiblePanel() is review
+    assert review.ui.addCaseSelector.currentNode() is node
+    assert not review.ui.addCaseGroup.collapsed
+    assert not panels.session.isBusy()
 
 
 def test_a_correction_joins_a_data_set_only_if_asked(
