@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping
 
 import pytest
 
+from FlareMRCore.imaging.filter_profiles import PROFILES as FILTERS
+from FlareMRCore.pipeline import recipe_parsing
 from FlareMRCore.pipeline.recipe import Recipe, StageSpec
-from FlareMRCore.pipeline.recipe_parsing import load_recipe
 from FlareMRCore.pipeline.recipe_sanity import check_networks
 from FlareMRCore.pipeline.stages import STAGES
+from FlareMRCore.pipeline.stages_filters import FilterAnatomyParameters
+from FlareMRCore.pipeline.stages_kidney import FilterKidneyParameters
+from FlareMRCore.pipeline.stages_registration import RegisterParameters
+from FlareMRCore.pipeline.stages_stacks import UnflipParameters
 from FlareMRCore.progress import SilentReporter
 
 DARNET, CYCLEGAN = 19_023_832, 28_256_644
 BIG, COARSE, FINE = 20_470_332, 6_678_568, 6_677_528
 DEFAULT, SMALL = 30_713_158, 5_630_488
-SIZES = {"li2024": (DARNET, BIG, BIG, COARSE, FINE), "zhu2024": (CYCLEGAN, *(DEFAULT,) * 3, SMALL)}
-PROFILES = {"li2024": ("paper", "code", "safe"), "zhu2024": ("paper", "safe")}
+CYCLEGAN_3D, MEAN_TEACHER = 90_318_724, 33_891_384
+SIZES = {
+    "li2024": (DARNET, BIG, BIG, COARSE, FINE),
+    "zhu2024": (CYCLEGAN, *(DEFAULT,) * 3, SMALL),
+    "he2024": (CYCLEGAN_3D, *(MEAN_TEACHER,) * 5),
+}
+PROFILES = {
+    "li2024": ("paper", "code", "safe"),
+    "zhu2024": ("paper", "safe"),
+    "he2024": ("paper", "code", "safe"),
+}
 TRAIN = "default/train"
+load_recipe = functools.cache(recipe_parsing.load_recipe)  # each one reads all its variants
 
 
 def _variants() -> list[tuple[str, str, str]]:
@@ -52,6 +68,8 @@ def test_the_published_networks_are_trained_at_the_published_patches() -> None:
     assert plans["train-fine"] == ("li2024-fine", (96, 192, 192))
     assert plans["train-edges"] == ("zhu2024-default", (40, 224, 192))
     assert plans["train-small"] == ("zhu2024-small", (40, 224, 192))
+    teachers = ("train-1", "train-2", "train-3a", "train-3b", "train-3c")
+    assert {plans[name] for name in teachers} == {("he2024", (48, 160, 224))}
 
 
 @pytest.mark.parametrize(("name", "preset", "profile"), _variants())
@@ -72,7 +90,11 @@ def _origins(source: str, specs: Mapping[str, StageSpec]) -> set[str]:
         return {"segment"}
     if spec.where.domain == "source":
         return {"source"}
-    carriers = {"adopt-labels": "labels", "propagate-labels": "labeled"}
+    carriers = {
+        "adopt-labels": "labels",
+        "propagate-labels": "labeled",
+        "filter-kidney": "references",
+    }
     slot = carriers.get(spec.use) or next(iter(STAGES[spec.use].slots))
     return {found for name in spec.inputs[slot] for found in _origins(name, specs)}
 
@@ -101,3 +123,29 @@ def test_safe_profiles_change_intensities_filters_and_metric_only() -> None:
     trainings = {"train-big-0", "train-big-1", "train-coarse", "train-fine"}
     assert found["li2024"] == {"filtered-1", "filtered-2", *trainings}
     assert found["zhu2024"] == {"matched-1", "train-round-2", "train-round-3", "train-small"}
+    moved = {"t1-moved", "ct-first-moved", "ct-paired", "bodies-moved", "opposed-moved"}
+    assert found["he2024"] == {"mr", *moved}
+
+
+def test_the_profiles_of_he_differ_only_where_paper_and_code_do() -> None:
+    paper, code = (_specs(load_recipe("he2024", profile=name)) for name in ("paper", "code"))
+    changed = {name for name in paper if paper[name] != code[name]}
+    rounds = {f"{what}-3{n}" for what in ("train", "predicted", "filtered") for n in "abc"}
+    models = {"model-1", "model-2", "model-3a", "model-3b", "export"}
+    others = {"translator", "train-1", "train-2", "t1-predicted", "ct-long", "segment-test"}
+    assert changed == rounds | models | others
+
+
+@pytest.mark.parametrize("profile", PROFILES["he2024"])
+def test_filters_of_he_are_those_of_the_table(profile: str) -> None:
+    specs, table = _specs(load_recipe("he2024", profile=profile)), FILTERS[profile]
+    for name in ("filtered-3a", "filtered-3b", "filtered-3c"):
+        assert specs[name].parameters == FilterAnatomyParameters(table.anatomy)
+    assert specs["mr"].parameters == UnflipParameters(rule=table.z_flip)
+    assert specs["transferred"].parameters == FilterKidneyParameters()
+    options = [s.parameters.options for s in specs.values() if _is_registration(s)]
+    assert {o.solid_mask for o in options if o.on == "mask"} == {table.solid_mask}
+
+
+def _is_registration(spec: StageSpec) -> bool:
+    return isinstance(spec.parameters, RegisterParameters)
