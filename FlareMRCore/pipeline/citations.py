@@ -34,6 +34,7 @@ class CitationRule:
     stage: str = ""
     parameter: str = ""
     value: str = ""
+    below: float | None = None
     backend: str = ""
 
 
@@ -142,11 +143,11 @@ def _holds(rule: CitationRule, use: Use) -> bool:
 
 
 def _has_value(parameters: Mapping[str, Any], rule: CitationRule) -> bool:
-    """Whether a parameter of that name, at any depth, is a text that fits the pattern."""
-    return any(
-        name == rule.parameter and isinstance(value, str) and fnmatchcase(value, rule.value)
-        for name, value in _leaves(parameters)
-    )
+    """Whether a parameter of that name, at any depth, fits the pattern or lies below the limit."""
+    values = [value for name, value in _leaves(parameters) if name == rule.parameter]
+    if rule.below is not None:
+        return any(isinstance(value, int | float) and value < rule.below for value in values)
+    return any(isinstance(value, str) and fnmatchcase(value, rule.value) for value in values)
 
 
 def _leaves(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

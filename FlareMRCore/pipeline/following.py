@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from FlareMRCore.data.dataset import Dataset
+from FlareMRCore.errors import UsageError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.artifacts import Artifact
 from FlareMRCore.pipeline.file_digests import FileDigests
@@ -33,8 +34,15 @@ def follow_recipe(
         options: as the leader has them.
 
     Raises:
+        UsageError: the run is only a part, whose rest nobody here would make.
         FlareMRError: of the stage that failed.
     """
+    if options.part != (1, 1):
+        raise UsageError(
+            "A part of a run is made by one process alone.",
+            code="usage.part",
+            hint="Leave out --part, or start it without torchrun.",
+        )
     digests = FileDigests(store.root / "digests.json")
     surroundings = Surroundings(digests.of, options.data, store.root)
     known = known_inputs(dataset, digests)

@@ -235,9 +235,9 @@ class ResultPanel:
 
     def _enable(self) -> None:
         ui, isBusy = self.ui, self.session.isBusy()
-        hasTable = bool(self.table().rows)
+        isFilled = bool(self.table().rows)
         for button in (ui.tableToSceneButton, ui.copyScoresButton, ui.saveScoresButton):
-            button.enabled = hasTable
+            button.enabled = isFilled
         hasModel = self._hasModel() and not isBusy
         ui.useWeightsButton.enabled = hasModel and self._temporary is None
         ui.exportWeightsFolderButton.enabled = hasModel

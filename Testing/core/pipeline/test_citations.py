@@ -59,6 +59,13 @@ def test_parameters_are_found_at_any_depth() -> None:
     assert CITATIONS.of(Use("", "train-pools", {"builder": "flaremr-fine"})) == ()
 
 
+def test_random_contrast_is_cited_where_there_was_any() -> None:
+    mixed, plain = ({"sampling": {"keep_ct": share}} for share in (0.05, 1.0))
+    works = ("loshchilov2019", "billot2023", "ouyang2023")
+    assert CITATIONS.of(Use("", "train-segmentation", mixed)) == works
+    assert CITATIONS.of(Use("", "train-segmentation", plain)) == works[:1]
+
+
 def test_a_sentence_has_the_recorded_values() -> None:
     text = CITATIONS.sentence("resample", {"spacing_mm": [4.0, 1.5, 1.5]})
     assert text.startswith("Images and labels were resampled to voxels of 4 x 1.5 x 1.5 mm")
