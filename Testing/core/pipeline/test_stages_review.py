@@ -11,6 +11,7 @@ import pytest
 from FlareMRCore.data.label_io import read_label_map
 from FlareMRCore.errors import DatasetError
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
+from FlareMRCore.pipeline.recipe_status import prune_store
 from FlareMRCore.pipeline.review_decisions import (
     ACCEPT,
     CORRECT,
@@ -110,6 +111,15 @@ def test_undo_leads_back_to_what_is_in_the_store(tmp_path: Path) -> None:
     result = run_reviewed(tmp_path)
     assert set(states(result).values()) == {"cached"}
     assert cases_of(result, "reviewed")[case.case_id].digest == case.digest
+
+
+def test_pruning_the_store_keeps_reviews(tmp_path: Path) -> None:
+    case = run_reviewed(tmp_path, until="pseudo").outcomes["pseudo"].cases[0]
+    decide(tmp_path, case, REJECT)
+    prune_store(store_in(tmp_path), keep_runs=0)
+    assert not store_in(tmp_path).all_keys()
+    result = run_reviewed(tmp_path, until="reviewed")
+    assert cases_of(result, "reviewed")[case.case_id].label_map is None
 
 
 def test_accepting_changes_no_label(tmp_path: Path) -> None:
