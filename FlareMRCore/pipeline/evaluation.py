@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.data.label_io import read_label_map
-from FlareMRCore.data.labels import LabelTable
+from FlareMRCore.data.labels import LabelTable, structure_table
 from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.data.volume_io import IMAGE_SUFFIXES
 from FlareMRCore.errors import FlareMRError, InputError
@@ -93,8 +93,8 @@ def evaluate(
     for number, pair in enumerate(pairs):
         reporter.advance("evaluate", number, len(pairs))
         try:
-            reference = _restricted(read_label_map(pair.reference), labels)
-            prediction = _restricted(read_label_map(pair.prediction), labels)
+            reference = _restricted(read_label_map(pair.reference, structure_table()), labels)
+            prediction = _restricted(read_label_map(pair.prediction, structure_table()), labels)
             scores[pair.case] = tuple(
                 score for mode in modes for score in score_case(reference, prediction, mode=mode)
             )
