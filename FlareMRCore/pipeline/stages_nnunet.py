@@ -39,12 +39,14 @@ class NnunetParameters:
         channel: name of the only channel; nnU-Net normalizes "CT" by all cases together and
             anything else case by case.
         target_labels: take manual labels of target cases too, which adaptation must not see.
+        tumors: tumors are a class; otherwise their voxels are ignored.
     """
 
     number: int = 501
     name: str = "FlareMR"
     channel: str = "MR"
     target_labels: bool = False
+    tumors: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= 999 or not re.fullmatch(r"[A-Za-z0-9_]+", self.name):
@@ -66,7 +68,8 @@ def export_nnunet(
     """A folder ``DatasetNNN_NAME`` with dataset.json, imagesTr and labelsTr.
 
     Cases without labels are left out. nnU-Net cannot mask single organs, so all cases must have
-    all organs annotated or predicted; ignored voxels get nnU-Net's ignore label.
+    all organs (and tumors, if those are a class) annotated or predicted; ignored voxels get
+    nnU-Net's ignore label.
 
     Raises:
         DatasetError: no case has labels, a case lacks organs, two have one name, or a target case
@@ -77,9 +80,9 @@ def export_nnunet(
     if not parameters.target_labels:
         for case in cases:
             require_allowed_labels(case)
-    _require_complete(cases)
+    _require_complete(cases, tumors=parameters.tumors)
     names = _names(cases)
-    values = _values(cases)
+    values = _values(cases, tumors=parameters.tumors)
     folder = context.folder / parameters.folder
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True)
@@ -102,15 +105,15 @@ def export_nnunet(
     return ()
 
 
-def _require_complete(cases: Sequence[RecipeCase]) -> None:
+def _require_complete(cases: Sequence[RecipeCase], *, tumors: bool) -> None:
     if not cases:
         raise DatasetError("No case has labels to export.", code="recipe.no-cases")
-    organs = {label.id for label in organ_table()}
-    partial = [case.case_id for case in cases if not organs <= set(case.annotated)]
+    wanted = {label.id for label in organ_table()} | ({TUMOR} if tumors else set())
+    partial = [case.case_id for case in cases if not wanted <= set(case.annotated)]
     if partial:
         raise DatasetError(
-            f"{len(partial)} cases do not have all organs annotated, and nnU-Net would learn the "
-            f"others as background: {', '.join(partial[:5])}.",
+            f"{len(partial)} cases do not have everything annotated, and nnU-Net would learn the "
+            f"rest as background: {', '.join(partial[:5])}.",
             code="recipe.partial",
             hint="Complete them first ('correct-partial'), or leave them out with 'where'.",
         )
@@ -127,25 +130,27 @@ def _names(cases: Sequence[RecipeCase]) -> list[str]:
     return names
 
 
-def _values(cases: Sequence[RecipeCase]) -> dict[int, int]:
-    """New value of each label: organs, tumors if somebody looked for them, then ignored voxels.
+def _values(cases: Sequence[RecipeCase], *, tumors: bool) -> dict[int, int]:
+    """New value of each label: organs, tumors if they are a class, then what is ignored.
 
     nnU-Net wants consecutive values, and those to ignore last.
     """
     table = structure_table()
-    kept = [label.value for label in organ_table()]
-    if any(TUMOR in case.annotated for case in cases):
-        kept.append(table.by_id(TUMOR).value)
-    ignored = table.by_id(IGNORED).value
-    if any(np.any(read_case_labels(case).array == ignored) for case in cases):
-        kept.append(ignored)
-    return {old: new for new, old in enumerate((0, *kept))}
+    tumor, ignored = table.by_id(TUMOR).value, table.by_id(IGNORED).value
+    kept = (0, *(label.value for label in organ_table()), *((tumor,) if tumors else ()))
+    values = {old: new for new, old in enumerate(kept)}
+    skipped = [value for value in (tumor, ignored) if value not in values]
+    if any(np.isin(read_case_labels(case).array, skipped).any() for case in cases):
+        values |= dict.fromkeys(skipped, len(kept))
+    return values
 
 
 def _label_names(values: Mapping[int, int]) -> dict[str, int]:
     names = {label.value: label.id for label in structure_table()}
     names |= {0: "background", structure_table().by_id(IGNORED).value: "ignore"}
-    return {names[old]: new for old, new in values.items()}
+    # The last of equal values names them: tumors that are ignored come before what always is.
+    by_value = {new: names[old] for old, new in values.items()}
+    return {name: value for value, name in by_value.items()}
 
 
 NNUNET_STAGES: Mapping[str, Stage] = MappingProxyType(

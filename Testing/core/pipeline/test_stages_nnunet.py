@@ -47,11 +47,13 @@ def _case(folder: Path, name: str, *, highest: int = 13) -> RecipeCase:
     )
 
 
-def _export(folder: Path, *cases: RecipeCase) -> Path:
+def _export(folder: Path, *cases: RecipeCase, tumors: bool = False) -> Path:
     out = folder / "out"
     out.mkdir()
     context = StageContext(out, folder / "work", SilentReporter())
-    STAGES["export-nnunet"].run(StageInputs({"cases": cases}), NnunetParameters(), context)
+    STAGES["export-nnunet"].run(
+        StageInputs({"cases": cases}), NnunetParameters(tumors=tumors), context
+    )
     return out / "Dataset501_FlareMR"
 
 
@@ -82,11 +84,16 @@ def test_tumors_and_ignored_voxels_come_last_without_a_gap(tmp_path: Path) -> No
     ignored = _export(tmp_path, case)
     assert json.loads((ignored / "dataset.json").read_text())["labels"]["ignore"] == 14
     labels = read_label_map(ignored / "labelsTr/a.nii.gz")
-    assert (labels.array[0, 0, 14], labels.array[0, 0, 255]) == (0, 14)
+    assert labels.array[0, 0, [13, 14, 15, 255]].tolist() == [13, 14, 0, 14]
     (tmp_path / "two").mkdir()
-    both = _export(tmp_path / "two", replace(case, annotated=(*ORGANS, "tumor")))
+    both = _export(tmp_path / "two", replace(case, annotated=(*ORGANS, "tumor")), tumors=True)
     content = json.loads((both / "dataset.json").read_text())["labels"]
     assert (content["tumor"], content["ignore"]) == (14, 15)
+    labels = read_label_map(both / "labelsTr/a.nii.gz")
+    assert labels.array[0, 0, [13, 14, 15, 255]].tolist() == [13, 14, 0, 15]
+    (tmp_path / "three").mkdir()
+    with pytest.raises(DatasetError, match="everything annotated"):
+        _export(tmp_path / "three", case, tumors=True)
 
 
 def test_partial_true_and_missing_labels_are_refused(tmp_path: Path) -> None:
