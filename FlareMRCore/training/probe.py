@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,7 @@ class TrainingCost:
     memory_mb: float
 
 
+@cache
 def training_cost(builder: str, shape: tuple[int, ...]) -> TrainingCost:
     """Cost for a patch of the spatial `shape`; nothing is computed and no memory is used."""
     entry = network_entry(builder)
