@@ -154,19 +154,11 @@ def _of_stage(stage: StageReading) -> Iterator[_Found]:
 
 def _fakes(stage_id: str, record: Mapping[str, Any]) -> Iterator[_Found]:
     """Each translation beside the image it was made of; both have the labels of the case."""
-    origin = _given(record, "cases")
+    origin = record.get("made_of", ())  # artifacts of older versions do not tell
     for case in record["cases"]:
         if origin:
-            background = _image(origin[0])
-            yield _Found(
-                FAKE,
-                stage_id,
-                case,
-                background,
-                _image(case),
-                case["label_map"] or "",
-                record["finished"],
-            )
+            images = _image(origin[0]), _image(case), case["label_map"] or ""
+            yield _Found(FAKE, stage_id, case, *images, record["finished"])
 
 
 def _registered(stage_id: str, record: Mapping[str, Any], folder: Path) -> Iterator[_Found]:
@@ -174,23 +166,19 @@ def _registered(stage_id: str, record: Mapping[str, Any], folder: Path) -> Itera
     if not path.is_file():
         return
     note = json.loads(path.read_text(encoding="utf-8"))
-    fixed = [case for case in _given(record, "references") if case["id"] == note["fixed"]]
-    before, after = note["similarity_before"], note["similarity_after"]
-    words = f"{note['method']} ({note['backend']}): similarity {before:.3f} before, {after:.3f}."
     for case in record["cases"]:
-        if fixed:
-            labels = case["label_map"] or ""
-            background = _image(fixed[0])
-            yield _Found(
-                REGISTRATION,
-                stage_id,
-                case,
-                background,
-                _image(case),
-                labels,
-                record["finished"],
-                words,
-            )
+        if "fixed_image" in note:
+            images = note["fixed_image"], _image(case), case["label_map"] or ""
+            words = _registration_text(note)
+            yield _Found(REGISTRATION, stage_id, case, *images, record["finished"], words)
+
+
+def _registration_text(note: Mapping[str, Any]) -> str:
+    how = f"{note['method']} ({note['backend']})"
+    before, after = note["similarity_before"], note["similarity_after"]
+    if before is None or after is None:  # not a number, as of images without contrast
+        return f"{how}."
+    return f"{how}: similarity {before:.3f} before, {after:.3f} after."
 
 
 def _labeled(stage_id: str, record: Mapping[str, Any]) -> Iterator[_Found]:
@@ -201,12 +189,6 @@ def _labeled(stage_id: str, record: Mapping[str, Any]) -> Iterator[_Found]:
             yield _Found(
                 LABELS, stage_id, case, _image(case), "", case["label_map"], record["finished"]
             )
-
-
-def _given(record: Mapping[str, Any], slot: str) -> list[Mapping[str, Any]]:
-    """Cases that an artifact was made of; none for artifacts of older versions."""
-    cases: list[Mapping[str, Any]] = record.get("input_cases", {}).get(slot, [])
-    return cases
 
 
 def _image(case: Mapping[str, Any]) -> str:

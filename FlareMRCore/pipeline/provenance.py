@@ -42,9 +42,9 @@ def artifact_record(
     folder: Path,
     cases: Sequence[RecipeCase],
     making: Making,
-    given: Mapping[str, Sequence[RecipeCase]],
+    given: Sequence[RecipeCase],
 ) -> dict[str, Any]:
-    """Content of artifact.json for the files in `folder`, made of the cases `given` by slot."""
+    """Content of artifact.json for the files in `folder`, made of the `given` cases."""
     files = hash_files(folder)
     return {
         "format": ARTIFACT_FORMAT,
@@ -53,7 +53,7 @@ def artifact_record(
         **identity,
         "outputs": files,
         "cases": [case_record(case) for case in cases],
-        "input_cases": {slot: [case_record(case) for case in same] for slot, same in given.items()},
+        "made_of": [case_record(case) for case in given],
         "seed": identity["parameters"].get("seed"),
         "recipe": making.recipe,
         "stage_id": making.stage_id,

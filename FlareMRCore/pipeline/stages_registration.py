@@ -172,6 +172,7 @@ def _aligned(
     save_transform(context.folder / TRANSFORM_NAME, found.transform)
     note = {
         "fixed": fixed.case_id,
+        "fixed_image": fixed.image.sha256,
         "moving": moving.case_id,
         "backend": found.backend,
         "method": found.transform.method,
