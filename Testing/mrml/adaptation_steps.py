@@ -105,11 +105,13 @@ class Steps:
         panels: of FlareMRTrain, with dialogs that agree.
         folder: an empty folder for everything.
         wait: lets the application work until a condition holds.
+        timeout_s: for everything that takes long.
     """
 
     panels: Any
     folder: Path
     wait: Wait
+    timeout_s: float = RUN_TIMEOUT_S
 
     def prepare(self) -> None:
         """Choose the store and what costs least."""
@@ -149,7 +151,7 @@ class Steps:
 
     def kill_in_training(self) -> None:
         """End the process from outside once a training has written a checkpoint."""
-        self.wait(self._has_checkpoint, "a checkpoint", RUN_TIMEOUT_S)
+        self.wait(self._has_checkpoint, "a checkpoint", self.timeout_s)
         end_processes(self.folder / "store")
         self.wait(lambda: self.run().state == "interrupted", "the kill to be seen", 60.0)
 
@@ -160,21 +162,29 @@ class Steps:
 
     def finish(self) -> RunReading:
         """Wait for the end of the run, which must be a good one."""
-        self.wait(lambda: self.run().state != "running", "the end of the run", RUN_TIMEOUT_S)
+        self.wait(lambda: self.run().state != "running", "the end of the run", self.timeout_s)
         run = self.run()
         assert run.state == "done", run.error
         return run
 
-    def review(self, labels: np.ndarray) -> None:
-        """Reject the pseudo-label of one case, and put `labels` in the place of another one's."""
+    def queue(self) -> list[str]:
+        """Cases whose pseudo-labels wait for a review."""
         panel = self._open("Review")
         self.commands()
-        assert {str(item["case"]) for item in panel.items} == {REJECTED, CORRECTED}
-        assert panel.load(self._row(REJECTED))
+        return [str(item["case"]) for item in panel.items]
+
+    def reject(self, case: str) -> None:
+        """Reject the pseudo-label of a case."""
+        panel = self._open("Review")
+        assert panel.load(self._row(case))
         assert panel.reject()
         self.commands()
-        assert panel.load(self._row(CORRECTED))
-        paint(panel.scene.segmentation(CORRECTED), panel.scene.image(CORRECTED), labels)
+
+    def correct(self, case: str, labels: np.ndarray) -> None:
+        """Put `labels` in the place of the pseudo-label of a case."""
+        panel = self._open("Review")
+        assert panel.load(self._row(case))
+        paint(panel.scene.segmentation(case), panel.scene.image(case), labels)
         assert panel.correct()
         self.commands()
 
@@ -187,7 +197,7 @@ class Steps:
 
     def commands(self) -> None:
         """Wait until no command runs."""
-        self.wait(lambda: not self.panels.session.isBusy(), "commands", RUN_TIMEOUT_S)
+        self.wait(lambda: not self.panels.session.isBusy(), "commands", self.timeout_s)
 
     def _open(self, name: str) -> Any:
         self.panels.openTab(name)
@@ -237,7 +247,17 @@ def made_cases(run: RunReading, stage_id: str) -> dict[str, dict[str, Any]]:
     stage = run.stage(stage_id)
     assert stage is not None
     records = [json.loads((f / "artifact.json").read_text("utf-8")) for f in stage.folders]
-    return {case["case_id"]: case for record in records for case in record["cases"]}
+    return {case["id"]: case for record in records for case in record["cases"]}
+
+
+def label_file(run: RunReading, stage_id: str, case: str) -> Path:
+    """The label map that a stage has written for a case."""
+    stage = run.stage(stage_id)
+    assert stage is not None
+    (folder,) = stage.folders
+    outputs = json.loads((folder / "artifact.json").read_text("utf-8"))["outputs"]
+    wanted = made_cases(run, stage_id)[case]["label_map"]
+    return folder / next(name for name, sha256 in outputs.items() if sha256 == wanted)
 
 
 def end_processes(store: Path) -> None:

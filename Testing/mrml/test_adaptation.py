@@ -1,6 +1,6 @@
 """From a folder of phantoms to weights that FlareMRSeg uses, through the tabs of FlareMRTrain.
 
-Real MRML, real processes, real training; only Slicer's widgets are stand-ins.
+Real MRML, real training in processes of their own; only Slicer's widgets are stand-ins.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from Testing.mrml.adaptation_steps import (
     REJECTED,
     Steps,
     end_processes,
+    label_file,
     made_cases,
     person,
 )
-from Testing.mrml.train_panels import train_application, train_panels, wait_until
+from Testing.mrml.train_panels import InProcess, train_application, train_panels, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def steps(
     # Slice views exist in the application only.
     monkeypatch.setattr(slicer.util, "setSliceViewerLayers", lambda **_layers: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with train_panels(application, tmp_path / "store") as panels:
+    with train_panels(application, tmp_path / "store", InProcess) as panels:
         found = Steps(panels, tmp_path, wait_until)
         found.prepare()
         yield found
@@ -53,7 +54,6 @@ def steps(
 
 
 @pytest.mark.torch
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_from_a_folder_to_weights_in_flaremrseg(steps: Steps, tmp_path: Path) -> None:
     seen: set[tuple[str, int]] = set()
@@ -72,11 +72,51 @@ def test_from_a_folder_to_weights_in_flaremrseg(steps: Steps, tmp_path: Path) ->
     assert len([done for stage, done in seen if stage == "train-1"]) > 2
     assert made_cases(first, "reviewed")[REJECTED]["label_source"] == "predicted"
     truth = person(3)[1]
-    steps.review(truth)
+    assert set(steps.queue()) == {REJECTED, CORRECTED}
+    steps.reject(REJECTED)
+    steps.correct(CORRECTED, truth)
     steps.start()
     second = steps.finish()
     check_next_round(first, second, truth)
-    segment_unseen(second, tmp_path)
+    segment_unseen(second, tmp_path, "tiny-2")
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+@pytest.mark.parametrize("name", ["contrast-randomized", "he2024"])
+def test_published_recipes_go_the_same_way(name: str, steps: Steps, tmp_path: Path) -> None:
+    """At their size mini, with the phantoms that they make themselves: minutes to an hour."""
+    steps.timeout_s = 7200.0
+    steps.panels.panels["Recipe"].choose(name, preset="mini")
+    steps.start()
+    steps.kill_in_training()
+    steps.resume()
+    run = steps.finish()
+    reviews = [stage.id for stage in run.stages if stage.use == "apply-review"]
+    assert bool(reviews) == (name != "contrast-randomized")
+    if reviews:
+        run = review_two(steps, reviews[-1])
+    segment_unseen(run, tmp_path, "")
+
+
+def review_two(steps: Steps, review: str) -> RunReading:
+    """Reject one pseudo-label, correct another one; the run that honors that."""
+    rejected, corrected = steps.queue()[:2]
+    panel = steps.panels.panels["Review"]
+    steps.reject(rejected)
+    panel.load(next(n for n, item in enumerate(panel.items) if item["case"] == corrected))
+    shape = slicer.util.arrayFromVolume(panel.scene.image(corrected)).shape
+    labels = np.zeros(shape, np.uint8)
+    labels[tuple(slice(n // 3, n // 2) for n in shape)] = 1
+    steps.correct(corrected, labels)
+    steps.start()
+    second = steps.finish()
+    made = made_cases(second, review)
+    assert made[rejected]["label_map"] is None
+    assert made[corrected]["label_source"] == "corrected"
+    assert {stage.state for stage in second.stages} == {"cached", "done"}
+    return second
 
 
 def check_next_round(first: RunReading, second: RunReading, truth: np.ndarray) -> None:
@@ -85,25 +125,22 @@ def check_next_round(first: RunReading, second: RunReading, truth: np.ndarray) -
     assert (states["train-1"], states["pseudo"]) == ("cached", "cached")
     assert (states["reviewed"], states["train-2"], states["model-2"]) == ("done",) * 3
     reviewed = made_cases(second, "reviewed")
-    assert reviewed[REJECTED].get("label_map") is None
+    assert reviewed[REJECTED]["label_map"] is None
     assert reviewed[CORRECTED]["label_source"] == "corrected"
     packs = [stage.folders[0] for run in (first, second) if (stage := run.stage("pack-2"))]
     assert [bool(list(folder.glob(f"{REJECTED}*"))) for folder in packs] == [True, False]
-    stage = second.stage("reviewed")
-    assert stage is not None
-    (file,) = stage.folders[0].rglob("*labels*.nii.gz")
-    assert np.array_equal(read_label_map(file).array, truth)
+    corrected = read_label_map(label_file(second, "reviewed", CORRECTED))
+    assert np.array_equal(corrected.array, truth)
 
 
-def segment_unseen(run: RunReading, folder: Path) -> None:
+def segment_unseen(run: RunReading, folder: Path, weights_id: str) -> None:
     """FlareMRSeg takes the weights of the run as they are."""
     from FlareMRSegLib.JobRunner import JobRunner
     from FlareMRSegLib.Options import SegmentationOptions
     from FlareMRSegLib.SegmentationLogic import SegmentationLogic
     from FlareMRTrainLib.TrainScene import addVolume
 
-    model = run.stage("model-2")
-    assert model is not None
+    model = run.making("model")[-1]
     write_volume(folder / "unseen.nii.gz", person(9, "venous")[0])
     node = addVolume(folder / "unseen.nii.gz", "unseen")
     logic = SegmentationLogic(JobRunner(), tools=JobRunner())
@@ -115,6 +152,6 @@ def segment_unseen(run: RunReading, folder: Path) -> None:
     finally:
         logic.close()
     assert result.error is None, result.error
-    assert result.value.record["report"]["weights_id"] == "tiny-2"
+    assert result.value.record["report"]["weights_id"].endswith(weights_id)
     segmentation = slicer.mrmlScene.GetNodeByID(result.value.segmentationNodeId)
     assert segmentation.GetSegmentation().GetNumberOfSegments() == 13

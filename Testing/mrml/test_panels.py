@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,45 +18,17 @@ import slicer.util
 from PySide6 import QtWidgets
 
 from Testing.mrml import stand_in_qt
+from Testing.mrml.train_panels import AnswersStandIn, train_application, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UI = REPOSITORY / "FlareMRSeg" / "Resources" / "UI"
 SEGMENTER = Path(__file__).with_name("stand_in_segmenter.py")
-TIMEOUT_S = 60.0
-
-
-class AnswersStandIn:
-    """Stand-in for Dialogs: agrees, and returns the paths it was given."""
-
-    def __init__(self) -> None:
-        self.path: Path | None = None
-        self.questions: list[str] = []
-
-    def confirm(self, text: str) -> bool:
-        self.questions.append(text)
-        return True
-
-    def openFiles(self, *_words: Any) -> list[Path]:  # noqa: N802 - its interface
-        return [self.path] if self.path else []
-
-    def openFile(self, *_words: Any) -> Path | None:  # noqa: N802 - its interface
-        return self.path
-
-    openFolder = saveFile = openFile  # noqa: N815 - its interface
 
 
 @pytest.fixture(scope="module")
 def application() -> Iterator[QtWidgets.QApplication]:
-    before = dict(sys.modules)
-    stand_in_qt.install()
-    found = QtWidgets.QApplication.instance() or QtWidgets.QApplication(
-        ["tests", "-platform", "offscreen"]
-    )
-    assert isinstance(found, QtWidgets.QApplication)
-    yield found
-    ours = [name for name in sys.modules if name.startswith("FlareMRSegLib")]
-    for name in {"qt", "slicer.parameterNodeWrapper", *ours} - set(before):
-        del sys.modules[name]
+    with train_application() as found:
+        yield found
 
 
 @pytest.fixture
@@ -90,14 +61,6 @@ def panels(
     made.close()
     logic.close()
     del loaded, top
-
-
-def wait_until(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        slicer.app.processEvents()
-        time.sleep(0.01)
 
 
 def wait(panels: Any) -> None:
