@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.cli.console import JobReporter, format_table, job_reporter, write_line
-from FlareMRCore.data.labels import organ_table
+from FlareMRCore.data.labels import structure_table
 from FlareMRCore.errors import BatchError, FlareMRError, UsageError
 from FlareMRCore.pipeline.batch import BatchOptions, run_batch
 from FlareMRCore.pipeline.engine import EngineOptions
@@ -73,7 +73,7 @@ def engine_options(arguments: argparse.Namespace) -> EngineOptions:
         UsageError: an unknown organ.
     """
     names = tuple(name for name in arguments.organs.split(",") if name.strip())
-    organs = tuple(label.id for label in organ_table().subset(names)) if names else ()
+    organs = tuple(label.id for label in structure_table().subset(names)) if names else ()
     return EngineOptions(
         weights=arguments.weights,
         mode=arguments.mode,
