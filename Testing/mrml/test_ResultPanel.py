@@ -23,8 +23,17 @@ from FlareMRCore.pipeline.run_results import ablation_rows, ablation_table, run_
 from FlareMRCore.pipeline.stage import PACK
 from FlareMRCore.weights.store import WeightsStore
 from Testing.core.pipeline.scored_runs import MODEL_RECIPE, scored_run
-from Testing.mrml.train_panels import InProcess, train_application, train_panels, wait_for_commands
+from Testing.mrml import stand_in_qt
+from Testing.mrml.train_panels import (
+    InProcess,
+    train_application,
+    train_panels,
+    wait_for_commands,
+    wait_until,
+)
 
+SEG_UI = Path(__file__).resolve().parents[2] / "FlareMRSeg" / "Resources" / "UI"
+SEG_TABS = ("Segment", "Batch", "Weights", "Setup")
 COHORT = """
 name = "one"
 title = "One"
@@ -168,6 +177,44 @@ def test_one_click_installs_weights_and_chooses_them(
     assert calls == ["node", "refresh", "FlareMRSeg"]
     assert panel._temporary is None
     assert panel.ui.useWeightsButton.enabled
+
+
+def test_the_module_that_segments_offers_them(
+    panels: Any, store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FlareMRSeg's own panels, which read the list of weights in a process of their own."""
+    from FlareMRSegLib.JobRunner import JobRunner
+    from FlareMRSegLib.Panels import Panels
+    from FlareMRSegLib.ParameterNode import FlareMRSegParameterNode
+    from FlareMRSegLib.SegmentationLogic import SegmentationLogic
+    from FlareMRTrainLib import SegmentModule
+
+    loaded = {name: stand_in_qt.loadUi(SEG_UI / f"FlareMRSeg{name}.ui") for name in SEG_TABS}
+    top, ui = stand_in_qt.loadUi(SEG_UI / "FlareMRSeg.ui")
+    logic = SegmentationLogic(JobRunner(), tools=JobRunner())
+    parts = {name: part for name, (_, part) in loaded.items()}
+    segment, node = Panels(parts, logic, ui.tabs, panels.session.dialogs), FlareMRSegParameterNode()
+    widget = SimpleNamespace(
+        initializeParameterNode=lambda: segment.setParameterNode(node),
+        logic=SimpleNamespace(getParameterNode=lambda: node),
+        panels=segment,
+    )
+    monkeypatch.setattr(slicer.modules, "FlareMRSegWidget", widget, raising=False)
+    module = SimpleNamespace(widgetRepresentation=lambda: None)
+    monkeypatch.setattr(slicer.modules, "flaremrseg", module, raising=False)
+    monkeypatch.setattr(SegmentModule.slicer.util, "selectModule", lambda name: None)
+    scored_run(tmp_path, store, MODEL_RECIPE)
+    panels.refresh()
+    panels.panels["Result"].useWeights()
+    wait_for_commands(panels)
+    wait_until(lambda: not segment.weights.runner.isRunning(), "the list of weights")
+    combo = segment.segment.ui.weightsComboBox
+    assert (combo.currentData, combo.currentText) == ("fake-weights", "Fake weights 1")
+    facts = next(w for w in segment.weights.weights if w["id"] == "fake-weights")
+    assert (facts["state"], facts["scores"]) == ("installed", {})  # others were scored
+    segment.close()
+    logic.close()
+    del loaded, top
 
 
 def test_weights_that_cannot_be_imported_are_not_chosen(
