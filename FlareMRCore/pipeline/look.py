@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
-from FlareMRCore.pipeline.artifacts import NOTES, read_artifact
+from FlareMRCore.pipeline.artifacts import NOTES
 from FlareMRCore.pipeline.case_labels import OWN_LABELS
 from FlareMRCore.pipeline.filter_report import FILTER_NAME, FilterReport, read_filter_report
 from FlareMRCore.pipeline.recipe_cases import FilePlaces
 from FlareMRCore.pipeline.run_reading import RunReading, StageReading
-from FlareMRCore.pipeline.stored_files import find_files
+from FlareMRCore.pipeline.stored_files import find_files, record_of
 
 FAKE, LABELS, REGISTRATION = "fake", "labels", "registration"
 KINDS = (FAKE, LABELS, REGISTRATION)
@@ -143,7 +143,7 @@ def _rules(names: Iterator[str]) -> str:
 
 def _of_stage(stage: StageReading) -> Iterator[_Found]:
     for folder in stage.folders:
-        record = read_artifact(folder).record
+        record = record_of(folder)
         if stage.use == TRANSLATE:
             yield from _fakes(stage.id, record)
         elif stage.use == REGISTER:

@@ -9,11 +9,11 @@ from typing import Any
 
 from FlareMRCore.errors import DatasetError, UsageError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
-from FlareMRCore.pipeline.artifacts import digest_of, read_artifact
+from FlareMRCore.pipeline.artifacts import digest_of
 from FlareMRCore.pipeline.case_labels import OWN_LABELS
 from FlareMRCore.pipeline.recipe_cases import RecipeCase, case_from_record
 from FlareMRCore.pipeline.run_reading import RunReading, StageReading, read_run, runs_of
-from FlareMRCore.pipeline.stored_files import case_hashes, find_files
+from FlareMRCore.pipeline.stored_files import case_hashes, find_files, record_of
 
 APPLY = "apply-review"
 
@@ -103,7 +103,7 @@ def subjects(run: RunReading, stage_id: str = "") -> tuple[Subject, ...]:
     found = [
         (record, folder)
         for folder in stage.folders
-        for record in read_artifact(folder).record["cases"]
+        for record in record_of(folder)["cases"]
         if _is_pseudo(record)
     ]
     wanted = {sha256 for record, _ in found for sha256 in case_hashes(record)}
@@ -131,7 +131,7 @@ def subject_of(run: RunReading, case_id: str, stage_id: str = "") -> Subject:
 
 
 def _records(stage: StageReading | None) -> Iterator[Mapping[str, Any]]:
-    return (read_artifact(folder).record for folder in (stage.folders if stage else ()))
+    return (record_of(folder) for folder in (stage.folders if stage else ()))
 
 
 def _is_pseudo(case: Mapping[str, Any]) -> bool:

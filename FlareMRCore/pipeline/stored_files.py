@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,16 @@ from FlareMRCore.pipeline.artifacts import read_artifact
 from FlareMRCore.pipeline.file_digests import FileDigests
 from FlareMRCore.pipeline.recipe_cases import FilePlaces
 from FlareMRCore.pipeline.review_decisions import labels_file
+
+
+@cache
+def record_of(folder: Path) -> Mapping[str, Any]:
+    """Record of the artifact in `folder`, read once: what is in the store never changes.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    return read_artifact(folder).record
 
 
 def case_hashes(record: Mapping[str, Any]) -> Iterator[str]:
@@ -44,7 +55,7 @@ def find_files(store: ArtifactStore, wanted: Collection[str]) -> FilePlaces:
     for key in store.all_keys():
         if not left:
             break
-        artifact = read_artifact(store.folder_of(key))
-        for name, sha256 in artifact.record["outputs"].items():
-            take(sha256, artifact.folder / name)
+        folder = store.folder_of(key)
+        for name, sha256 in record_of(folder)["outputs"].items():
+            take(sha256, folder / name)
     return FilePlaces(places)
