@@ -88,7 +88,7 @@ def predict(
     passes = _Passes(network, plan.device, dtype)
     total: Tensor | None = None
     view_labels: list[Tensor] = []
-    with torch.inference_mode(), _ticking(network, ticker):
+    with torch.inference_mode(), ticking(network, ticker):
         for name in plan.views:
             logits = _view_logits(passes, x, spec, plan, name, ticker)
             if len(plan.views) > 1:
@@ -153,7 +153,7 @@ def leaf_modules(network: nn.Module) -> Sequence[nn.Module]:
 
 
 @contextmanager
-def _ticking(network: nn.Module, ticker: Ticker) -> Iterator[None]:
+def ticking(network: nn.Module, ticker: Ticker) -> Iterator[None]:
     """Within it every layer of `network` ticks, so that a long pass can be cancelled too."""
 
     def before(_module: nn.Module, _inputs: object) -> None:

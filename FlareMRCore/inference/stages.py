@@ -10,7 +10,7 @@ from FlareMRCore.data.geometry import Box, Geometry, Shape
 from FlareMRCore.data.normalization import Normalization
 from FlareMRCore.errors import WeightsError
 from FlareMRCore.inference.device import free_memory_bytes
-from FlareMRCore.inference.execution import Prediction, Ticker, predict
+from FlareMRCore.inference.execution import Prediction, Ticker, predict, ticking
 from FlareMRCore.inference.memory import MB, Demand, Plan, fitting_plan, run_with_ladder
 from FlareMRCore.inference.model import LoadedModel
 from FlareMRCore.inference.network_grid import network_grid, network_input
@@ -58,6 +58,19 @@ class StageResult:
     box: Box
     view_labels: tuple[Tensor, ...]
     report: StageReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """Passes on the chance to stop; what is tried before the first pass is no progress."""
+
+    reporter: Reporter
+
+    def advance(self, stage: str, done: int, total: int) -> None:
+        self.reporter.advance(stage, 0, 1)
+
+    def message(self, text: str, *, level: str = "info") -> None:
+        self.reporter.message(text, level=level)
 
 
 def run_stage(
@@ -134,12 +147,23 @@ def _run_once(
     spec = model.spec(stage)
     network = model.networks[stage].to(plan.device)
     padded, _ = pad_to_multiple(x, spec.multiple_of)
-    precision = model.precision(stage, padded, plan.device, allow_half=options.allow_half)
+    # What is tried first must fit where the windows fit.
+    part = padded if plan.window is None else _central(padded, plan.window)
+    with ticking(network, Ticker(_Beginning(reporter), stage)):
+        precision = model.precision(stage, part, plan.device, allow_half=options.allow_half)
     ticker = Ticker(reporter, stage)
     prediction = predict(network, x, spec, plan, dtype=precision.dtype, ticker=ticker)
     _check_classes(prediction.logits, class_count(model, stage), spec.builder)
     reporter.advance(stage, 1, 1)
     return prediction, precision
+
+
+def _central(x: Tensor, window: Shape) -> Tensor:
+    """The middle of an input, not larger than `window`."""
+    for axis, length in enumerate(window, start=2):
+        kept = min(length, x.shape[axis])
+        x = x.narrow(axis, (x.shape[axis] - kept) // 2, kept)
+    return x
 
 
 def _demand(model: LoadedModel, stage: str, x: Tensor) -> Demand:
