@@ -11,9 +11,10 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional
 
+from FlareMRCore.data.labels import organ_table
+
 KIDNEYS = (2, 13)
 GUT = (11, 12, 17, 18, 26)
-STOMACH = 11
 AIR_HU = -90.0
 CORTEX_MM = (4.0, 8.0)
 MEDULLA_SIGNAL = (0.45, 1.7)
@@ -44,7 +45,9 @@ def add_inner_structure(
         image = torch.where(_is_any(tissues, GUT) & (hounsfield < AIR_HU), 0.02 * image, image)
     if rng.random() < 0.4:
         other = float(rng.uniform(0, 1)) * image.amax()
-        layer = (tissues == STOMACH) & (noise > float(rng.normal(0, 0.7)))
+        layer = (tissues == organ_table().by_id("stomach").value) & (
+            noise > float(rng.normal(0, 0.7))
+        )
         image = torch.where(layer, other, image)
     return image
 
