@@ -47,6 +47,7 @@ class LookPanel:
         ui.lookBesideCheckBox.connect("toggled(bool)", self._onBeside)
         ui.lookFadeSlider.connect("valueChanged(double)", self.fade)
         ui.lookFilterComboBox.connect("activated(int)", self._onFilter)
+        session.changed.connect(self._onChanged)
         self._onRead({})
 
     def refresh(self, run: RunReading | None) -> None:
@@ -149,6 +150,10 @@ class LookPanel:
         for number, case in enumerate(rows["cases"]):
             if not case[2]:
                 colorRow(ui.lookCasesTable, number, COLORS["warning"])
+
+    def _onChanged(self) -> None:
+        if self.session.parameterNode is None:  # the scene goes, and identifiers are used again
+            self.close()
 
     def _onKind(self, _index: int) -> None:
         self._fillSights()

@@ -63,6 +63,7 @@ class ReviewPanel:
         ui.rejectReviewButton.connect("clicked()", self.reject)
         ui.correctReviewButton.connect("clicked()", self.correct)
         ui.undoReviewButton.connect("clicked()", self.undo)
+        session.changed.connect(self._onChanged)
         self._onRead({})
 
     def refresh(self, run: RunReading | None) -> None:
@@ -139,6 +140,7 @@ class ReviewPanel:
         """The module is reloaded, or the scene is closed: let go of nodes and observers."""
         self.scene.forget()
         self._case = ""
+        self._showCase()
 
     def _decide(self, kind: str) -> bool:
         item, run = self.current(), self.list.run
@@ -248,6 +250,10 @@ class ReviewPanel:
 
     def _note(self) -> str:
         return str(self.ui.reviewNoteEdit.text).strip()
+
+    def _onChanged(self) -> None:
+        if self.session.parameterNode is None:  # the scene goes, and identifiers are used again
+            self.close()
 
     def _onStage(self, _index: int) -> None:
         self.stage = str(self.ui.reviewStageComboBox.currentData)

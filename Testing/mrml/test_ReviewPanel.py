@@ -211,11 +211,15 @@ def test_another_stage_or_run_has_another_queue(review: Any, panels: Any, tmp_pa
 
 def test_a_closed_scene_ends_the_editing(review: Any, panels: Any) -> None:
     review.load(0)
+    case = str(review.items[0]["case"])
+    old = review.scene.segmentation(case).GetID()
     panels.setParameterNode(None)
     slicer.mrmlScene.Clear(True)
+    # A new scene gives the same identifiers to other nodes.
+    assert slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode").GetID() == old
     review.ui.reviewTable.selectRow(0)
-    review._showCase()
     assert not review.ui.correctReviewButton.enabled
+    assert review.scene.segmentation(case) is None
     assert not review.correct()
 
 
