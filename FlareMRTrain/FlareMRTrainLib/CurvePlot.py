@@ -1,5 +1,6 @@
 """Curves of a training as plot nodes of the scene: a table, a series for each curve, a chart."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,10 @@ class CurvePlot:
         chart.SetXAxisTitle(STEP)
         for number, name in enumerate(drawn):
             series = self._series(name, tableNode, COLORS[number % len(COLORS)])
+            # Lines break where values are missing, as they are between validations.
+            isSparse = any(math.isnan(value) for value in curves[name])
+            style = series.MarkerStyleCircle if isSparse else series.MarkerStyleNone
+            series.SetMarkerStyle(style)
             if not chart.HasPlotSeriesNodeID(series.GetID()):
                 chart.AddAndObservePlotSeriesNodeID(series.GetID())
         return chart
@@ -60,7 +65,6 @@ class CurvePlot:
             series.SetXColumnName(STEP)
             series.SetYColumnName(name)
             series.SetPlotType(series.PlotTypeScatter)
-            series.SetMarkerStyle(series.MarkerStyleNone)
             series.SetColor(*color)
         return series
 

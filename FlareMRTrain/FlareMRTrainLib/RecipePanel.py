@@ -32,23 +32,26 @@ class RecipePanel:
         self.info: Mapping[str, Any] | None = None
         self.states: dict[str, Mapping[str, Any]] = {}
         self.table = ParameterTable(ui)
-        self._shown: tuple[str, ...] = ()
         self._asked: tuple[str, ...] = ()
-        self._isFilling = False
+        self._askedPlace: tuple[str, ...] = ()
+        self._isListed = False
         self.table.changed.connect(self._showButtons)
         self._connect()
         self._showButtons()
 
     def refresh(self, _run: RunReading | None) -> None:
         """Show the recipe of the parameter node; ask for the list of recipes the first time."""
-        if not self.recipes and not self.session.isBusy():
+        if not self._isListed:
+            self._isListed = True
             self.session.command(_("Listing recipes"), ["recipe", "list", JSON], self._onList)
         self._showChoice()
         if self._choice() != self._asked:
             self.show()
+        elif self._place() != self._askedPlace:
+            self.askStates()
 
     def show(self) -> None:
-        """Ask for the parameters and the states of the chosen recipe."""
+        """Ask for the parameters and the states of the chosen recipe; changes are forgotten."""
         self._asked = self._choice()
         node = self.session.parameterNode
         if node is None or not node.recipe:
@@ -59,6 +62,7 @@ class RecipePanel:
 
     def askStates(self) -> None:
         """Ask how far each stage is with the store and the data that are chosen."""
+        self._askedPlace = self._place()
         node = self.session.parameterNode
         if node is not None and node.recipe:
             words = statusWords(node, self.session.store())
@@ -68,6 +72,7 @@ class RecipePanel:
         """Take a recipe, by its name or by the path of its file."""
         node = self.session.parameterNode
         if node is not None:
+            self._asked = ()
             node.preset, node.profile, node.recipe = preset, profile, recipe
             self.refresh(None)
 
@@ -121,7 +126,11 @@ class RecipePanel:
         node = self.session.parameterNode
         if node is None:
             return ()
-        return (node.recipe, node.preset, node.profile, node.manifest, str(self.session.store()))
+        return (node.recipe, node.preset, node.profile)
+
+    def _place(self) -> tuple[str, ...]:
+        node = self.session.parameterNode
+        return () if node is None else (node.manifest, node.dataFolder, str(self.session.store()))
 
     def _onList(self, result: JobResult) -> None:
         self.recipes = list(result.content.get("recipes", ()))

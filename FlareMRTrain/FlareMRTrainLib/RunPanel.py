@@ -1,5 +1,6 @@
 """The tab Run: starts, watches, pauses and resumes runs."""
 
+from pathlib import Path
 from typing import Any
 
 import slicer
@@ -121,7 +122,8 @@ class RunPanel:
 
     def _onDone(self, result: JobResult) -> None:
         self._isWaiting = False
-        if result.succeeded and "run" in result.content:
+        if result.succeeded and "pid" in result.content:
+            self.session.awaited = Path(str(result.content["run"]))
             self.session.chooseRun(None)
         self._showButtons()
         self.session.runChanged.emit()

@@ -15,7 +15,7 @@ from FlareMRTrainLib.LookPanel import LookPanel
 from FlareMRTrainLib.RecipePanel import RecipePanel
 from FlareMRTrainLib.ResultPanel import ResultPanel
 from FlareMRTrainLib.ReviewPanel import ReviewPanel
-from FlareMRTrainLib.RunPanel import RunPanel
+from FlareMRTrainLib.RunPanel import RunPanel, stateText
 from FlareMRTrainLib.States import stateWord
 from FlareMRTrainLib.TrainParameterNode import FlareMRTrainParameterNode
 from FlareMRTrainLib.TrainSession import TrainSession
@@ -30,6 +30,7 @@ PANELS = {
 }
 """Panels by the name of their tab, in the order of the tabs."""
 
+STATUS_MS = 30000
 LOOK_EVERY_S = 1.0
 """How often the files of a run are looked at."""
 
@@ -59,6 +60,7 @@ class TrainPanels:
         self._runFolders: list[Path | None] = []
         self._nextLook = 0.0
         self._isShowing = False
+        self._isEntered = False
         ui.trainTabs.connect("currentChanged(int)", self._onTab)
         ui.storePathEdit.connect("currentPathChanged(QString)", self._onStore)
         ui.runComboBox.connect("activated(int)", self._onRun)
@@ -82,12 +84,15 @@ class TrainPanels:
 
     def enter(self) -> None:
         """The user came to the module: follow the run from now on."""
+        self._isEntered = True
         self.refresh()
         self._ticker.start(self.poll)
 
     def exit(self) -> None:
-        """The user left the module; nobody looks at the run."""
-        self._ticker.stop()
+        """The user left the module; only the end of a run that goes on is still waited for."""
+        if self.run is None or self.run.state != "running":
+            self._ticker.stop()
+        self._isEntered = False
 
     def poll(self) -> None:
         """Look at the files of the run now and then; a timer calls this in Slicer."""
@@ -99,6 +104,7 @@ class TrainPanels:
         self._nextLook = time.monotonic() + LOOK_EVERY_S
         self._showRuns()
         self.run = self.session.run()
+        self._awaitEnd()
         self.visiblePanel().refresh(self.run)
         self.refreshed.emit(self.run)
 
@@ -116,6 +122,20 @@ class TrainPanels:
         self.setParameterNode(None)
         for panel in self.panels.values():
             panel.close()
+
+    def _awaitEnd(self) -> None:
+        """Say clearly that a run has ended, once, wherever the user is in Slicer."""
+        run, session = self.run, self.session
+        if run is None:
+            return
+        if run.state == "running":
+            session.awaited = run.folder
+        elif run.folder == session.awaited:
+            session.awaited = None
+            session.stateText.emit(stateText(run))
+            showStatusMessage(stateText(run))
+            if not self._isEntered:
+                self._ticker.stop()
 
     def _showRuns(self) -> None:
         """The store and its runs, above the tabs."""
@@ -157,6 +177,16 @@ class TrainPanels:
 
     def _onText(self, text: str) -> None:
         self.ui.trainStateLabel.text = text
+
+
+def showStatusMessage(text: str) -> None:
+    """Show a sentence in Slicer's status bar for a while; nothing without an application."""
+    try:
+        import slicer.util
+
+        slicer.util.showStatusMessage(text, STATUS_MS)
+    except (ImportError, AttributeError):
+        return
 
 
 def runTitle(run: RunReading) -> str:

@@ -27,6 +27,9 @@ class TrainSession:
     the tabs; `tabWanted` (name): a panel wants another tab to be shown; `runChanged` (): files of
     runs were changed from here, look at them now.
 
+    Attributes:
+        awaited: folder of a run whose end is to be told; None if there is none.
+
     Args:
         runner: runs the commands of the panels, one after another.
         dialogs: asks the user; replaced in tests.
@@ -41,6 +44,7 @@ class TrainSession:
         self.progress = runner.progress
         self.dialogs = dialogs if dialogs is not None else Dialogs()
         self.parameterNode: Any = None
+        self.awaited: Path | None = None
         self._calls = JobCalls(runner)
 
     def command(self, title: str, words: Sequence[str], whenDone: WhenDone) -> int:

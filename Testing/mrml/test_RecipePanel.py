@@ -133,6 +133,18 @@ def test_changes_are_saved_and_the_file_is_taken(panels: Any, two: Path, tmp_pat
     assert row[2] == "30.0"
 
 
+def test_another_data_set_keeps_the_changes(panels: Any, two: Path, tmp_path: Path) -> None:
+    panel = panels.panels["Recipe"]
+    change(panels, "cohort", "spacing_mm", "30")
+    panels.session.parameterNode.dataFolder = str(tmp_path)
+    panels.refresh()
+    wait_for_commands(panels)
+    assert panel.table.changes == {("cohort", "spacing_mm"): "30"}
+    panel.choose(str(two), preset="mini")
+    wait_for_commands(panels)
+    assert not panel.table.changes
+
+
 def test_all_mistakes_are_told_and_nothing_is_saved(panels: Any, two: Path, tmp_path: Path) -> None:
     panel = panels.panels["Recipe"]
     change(panels, "cohort", "spacing_mm", "wide")

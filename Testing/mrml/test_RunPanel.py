@@ -101,6 +101,7 @@ def test_a_run_is_started_and_its_end_is_clear(panels: Any, tmp_path: Path) -> N
     wait_until(lambda: state(panels) == "done", "the end of the run")
     ui = panels.panels["Run"].ui
     assert "has ended" in ui.runStateLabel.text
+    assert "has ended" in panels.ui.trainStateLabel.text
     assert stage_states(panels) == ["done"]
     assert "cohort: done" in ui.runLogTextEdit.plainText
     assert ui.runProgressBar.isHidden()
