@@ -25,6 +25,7 @@ from FlareMRCore.pipeline.stages_images import (
     phantom_cohort,
     resample,
 )
+from FlareMRCore.pipeline.stages_intensities import INTENSITY_STAGES
 from FlareMRCore.pipeline.stages_label_values import LABEL_VALUE_STAGES
 from FlareMRCore.pipeline.stages_labels import LABEL_STAGES
 from FlareMRCore.pipeline.stages_nnunet import NNUNET_STAGES
@@ -98,6 +99,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         **NNUNET_STAGES,
         **POOL_STAGES,
         **CASE_STAGES,
+        **INTENSITY_STAGES,
         **TRANSLATION_STAGES,
         **REGISTRATION_STAGES,
         **FILTER_STAGES,

@@ -1,4 +1,4 @@
-"""Stages that make CT look like MR: windows, edges, and translators between the two domains.
+"""Stages that train translators between the two domains and apply them.
 
 Labels of target cases are never read here.
 """
@@ -10,23 +10,18 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from FlareMRCore.data.atomic_file import write_text_atomically
-from FlareMRCore.data.binding import bind_table
-from FlareMRCore.data.geometry import Triple, nearest_axes
 from FlareMRCore.data.volume import Volume
 from FlareMRCore.data.volume_io import read_volume, write_volume
-from FlareMRCore.errors import DatasetError, RecipeError
+from FlareMRCore.errors import RecipeError
 from FlareMRCore.events import json_values
-from FlareMRCore.imaging.orientation import reorient
-from FlareMRCore.imaging.resampling import resample_to, resample_to_spacing
-from FlareMRCore.imaging.sobel import edge_image
+from FlareMRCore.imaging.resampling import resample_to
 from FlareMRCore.pipeline.artifacts import NOTES
-from FlareMRCore.pipeline.case_labels import read_case_labels
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import (
     CASE,
@@ -39,57 +34,21 @@ from FlareMRCore.pipeline.stage import (
     StageInputs,
     TrainingPlan,
 )
-from FlareMRCore.training.translation_parameters import (
-    CT_RANGE,
-    MR_RANGE,
-    TranslationImageRange,
-    TranslationParameters,
+from FlareMRCore.pipeline.translator_inputs import (
+    PARAMETERS_NAME,
+    TranslatorParameters,
+    read_translator,
+    unit_array,
+    working_array,
+    working_arrays,
+    working_volume,
 )
 
-if TYPE_CHECKING:
-    from FlareMRCore.training.translator import Translator
-
-PARAMETERS_NAME = "translator.json"
 STYLES_NAME = "styles.json"
 FAKE = "fake"
 """Name of a translated image, in place of a sequence."""
 MIDDLE_SHARE = 2 / 3
 """Of the slices of a volume whose styles are clustered. Source: Kaiseem/DAR-UNet."""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowParameters:
-    """Which CT numbers are told apart; MR stays as it is."""
-
-    low_hu: float = -160.0
-    high_hu: float = 240.0
-
-
-@dataclass(frozen=True, slots=True)
-class SobelParameters:
-    """Nothing to choose: see `FlareMRCore.imaging.sobel.edge_image`."""
-
-
-@dataclass(frozen=True, slots=True)
-class TranslatorParameters:
-    """How a translator is trained.
-
-    Attributes:
-        spacing_mm: along (K, J, I) after reorienting; slices of 2-D translators are (J, I).
-        training: networks, losses and steps.
-        orientation: directions of the axes (K, J, I).
-        source_range: values of source images that become -1 and 1.
-        target_range: the same of target images.
-        label_margin_mm: of source cases only what lies this close to a labeled slice along K;
-            None for all.
-    """
-
-    spacing_mm: Triple
-    training: TranslationParameters
-    orientation: str = "SAR"
-    source_range: TranslationImageRange = CT_RANGE
-    target_range: TranslationImageRange = MR_RANGE
-    label_margin_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,35 +88,6 @@ class TranslateParameters:
     high: float = 1000.0
 
 
-def window(
-    inputs: StageInputs, parameters: WindowParameters, context: StageContext
-) -> tuple[RecipeCase, ...]:
-    """The case with CT cut to a window of intensities.
-
-    Source: Yao et al., DAR-UNet; the window of soft tissue is our choice where a paper has none.
-    """
-    case = inputs.case()
-    if case.modality != "CT":
-        return (case,)
-    low, high = np.float32(parameters.low_hu), np.float32(parameters.high_hu)
-    return (
-        _with_images(
-            case,
-            {name: _clipped(volume, low, high) for name, volume in _volumes(case)},
-            context,
-        ),
-    )
-
-
-def sobel(
-    inputs: StageInputs, parameters: SobelParameters, context: StageContext
-) -> tuple[RecipeCase, ...]:
-    """The case with the edges of its images, -1 to 1, in their place."""
-    case = inputs.case()
-    edges = {name: edge_image(volume, case.modality) for name, volume in _volumes(case)}
-    return (_with_images(case, edges, context),)
-
-
 def train_translator(
     inputs: StageInputs, parameters: TranslatorParameters, context: StageContext
 ) -> tuple[RecipeCase, ...]:
@@ -169,7 +99,7 @@ def train_translator(
     axes = len(parameters.training.patch_shape)
     images = {
         domain: stored_images(
-            _working_arrays(inputs.cases[domain], domain, parameters, context),
+            working_arrays(inputs.cases[domain], domain, parameters, context),
             context.work / f"{domain}.raw",
             axes=axes,
         )
@@ -214,11 +144,11 @@ def collect_styles(
 
     from FlareMRCore.training.translator import style_codes
 
-    trained, translator = _translator(inputs, context)
+    trained, translator = read_translator(inputs, context)
     codes, names = [], []
     for number, case in enumerate(inputs.cases["cases"]):
         context.reporter.advance("styles", number, len(inputs.cases["cases"]))
-        array = _working_array(case, "target", trained)
+        array = working_array(case, "target", trained)
         slices = _middle_slices(array, MIDDLE_SHARE if parameters.clusters else 0.0)
         codes.append(style_codes(translator, slices, "target"))
         names.append(case.case_id)
@@ -242,10 +172,10 @@ def translate_style(
     from FlareMRCore.training.translator import translate_volume
 
     case = inputs.case()
-    trained, translator = _translator(inputs, context)
+    trained, translator = read_translator(inputs, context)
     origin = "source" if parameters.to == "target" else "target"
-    working = _working_volume(case, trained)
-    array = _unit_array(working, origin, trained)
+    working = working_volume(case, trained)
+    array = unit_array(working, origin, trained)
     grid = read_volume(case.image.path).geometry
     made = []
     for name, style in _chosen_styles(case, inputs, parameters):
@@ -301,79 +231,6 @@ def _fake_case(
     )
 
 
-def _translator(
-    inputs: StageInputs, context: StageContext
-) -> tuple[TranslatorParameters, Translator]:
-    from FlareMRCore.training.segmentation import training_device
-    from FlareMRCore.training.translation import TRANSLATOR_NAME
-    from FlareMRCore.training.translator import load_translator
-
-    (folder,) = inputs.folders["translator"]
-    content = json.loads((folder / PARAMETERS_NAME).read_text(encoding="utf-8"))
-    trained, problems = bind_table(content, TranslatorParameters)
-    if trained is None:
-        raise DatasetError(
-            f"{folder / PARAMETERS_NAME} cannot be understood: {'; '.join(problems)}.",
-            code="store.record",
-            hint="Remove that artifact from the store and run the recipe again.",
-        )
-    device = training_device(context.device, threads=context.threads)
-    return trained, load_translator(folder / TRANSLATOR_NAME, device)
-
-
-def _working_arrays(
-    cases: tuple[RecipeCase, ...],
-    domain: str,
-    parameters: TranslatorParameters,
-    context: StageContext,
-) -> Iterator[NDArray[np.float32]]:
-    for number, case in enumerate(cases):
-        context.reporter.advance(f"{domain} images", number, len(cases))
-        yield _working_array(case, domain, parameters)
-
-
-def _working_array(
-    case: RecipeCase, domain: str, parameters: TranslatorParameters
-) -> NDArray[np.float32]:
-    """The case's first image as the translator sees it; of source cases the labeled part."""
-    volume = _working_volume(case, parameters)
-    array = _unit_array(volume, domain, parameters)
-    if domain == "source" and parameters.label_margin_mm is not None and case.label_map:
-        array = array[_labeled_slices(case, volume, parameters.label_margin_mm)]
-    return array
-
-
-def _working_volume(case: RecipeCase, parameters: TranslatorParameters) -> Volume:
-    volume = reorient(read_volume(case.image.path), parameters.orientation)
-    return resample_to_spacing(volume, parameters.spacing_mm, antialias=True)
-
-
-def _unit_array(
-    volume: Volume, domain: str, parameters: TranslatorParameters
-) -> NDArray[np.float32]:
-    from FlareMRCore.training.translator import to_unit_range
-
-    limits = parameters.source_range if domain == "source" else parameters.target_range
-    return to_unit_range(volume.array, limits)
-
-
-def _labeled_slices(case: RecipeCase, volume: Volume, margin_mm: float) -> slice:
-    """Slices of `volume` along K within the margin of the labels; all if there are none."""
-    labels = read_case_labels(case)
-    voxels = np.argwhere(labels.array > 0)
-    if not len(voxels):
-        return slice(None)
-    order, _ = nearest_axes(volume.geometry.direction)
-    axis = order[0]
-    ends = labels.geometry.index_to_world(np.stack([voxels.min(0), voxels.max(0)]))
-    low_mm, high_mm = ends[:, axis].min() - margin_mm, ends[:, axis].max() + margin_mm
-    centers = np.zeros((volume.geometry.shape[0], 3))
-    centers[:, 0] = np.arange(len(centers))
-    places = volume.geometry.index_to_world(centers)[:, axis]
-    inside = np.flatnonzero((places >= low_mm) & (places <= high_mm))
-    return slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(None)
-
-
 def _middle_slices(array: NDArray[np.float32], share: float) -> NDArray[np.float32]:
     """The slice in the middle, or the middle `share` of all slices."""
     count = max(1, round(len(array) * share))
@@ -381,26 +238,8 @@ def _middle_slices(array: NDArray[np.float32], share: float) -> NDArray[np.float
     return array[first : first + count]
 
 
-def _volumes(case: RecipeCase) -> Iterator[tuple[str, Volume]]:
-    return ((name, read_volume(file.path)) for name, file in case.images.items())
-
-
-def _clipped(volume: Volume, low: np.float32, high: np.float32) -> Volume:
-    return Volume(np.clip(volume.array, low, high), volume.geometry)
-
-
-def _with_images(
-    case: RecipeCase, volumes: Mapping[str, Volume], context: StageContext
-) -> RecipeCase:
-    for name, volume in volumes.items():
-        write_volume(context.folder / f"{name}.nii.gz", volume)
-    return replace(case, images={name: context.own_file(f"{name}.nii.gz") for name in volumes})
-
-
 TRANSLATION_STAGES: Mapping[str, Stage] = MappingProxyType(
     {
-        "window": Stage(1, WindowParameters, window, CASES, {"cases": Slot(CASES)}, CASE),
-        "sobel": Stage(1, SobelParameters, sobel, CASES, {"cases": Slot(CASES)}, CASE),
         "train-translator": Stage(
             1,
             TranslatorParameters,

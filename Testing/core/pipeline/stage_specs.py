@@ -19,6 +19,7 @@ from FlareMRCore.pipeline.stages_images import (
     PhantomCohortParameters,
     ResampleParameters,
 )
+from FlareMRCore.pipeline.stages_intensities import SobelParameters, WindowParameters
 from FlareMRCore.pipeline.stages_kidney import FilterKidneyParameters
 from FlareMRCore.pipeline.stages_label_values import (
     ConfidenceMaskParameters,
@@ -40,13 +41,8 @@ from FlareMRCore.pipeline.stages_results import EvaluateParameters, SegmentParam
 from FlareMRCore.pipeline.stages_review import ApplyReviewParameters
 from FlareMRCore.pipeline.stages_stacks import SelectLongParameters, UnflipParameters
 from FlareMRCore.pipeline.stages_training import ExportParameters, PackParameters
-from FlareMRCore.pipeline.stages_translation import (
-    SobelParameters,
-    StyleParameters,
-    TranslateParameters,
-    TranslatorParameters,
-    WindowParameters,
-)
+from FlareMRCore.pipeline.stages_translation import StyleParameters, TranslateParameters
+from FlareMRCore.pipeline.translator_inputs import TranslatorParameters
 from FlareMRCore.training.learning_parameters import TrainerParameters
 from FlareMRCore.training.parameters import SamplingParameters, TrainingParameters
 from FlareMRCore.training.pool_parameters import PoolTrainingParameters

@@ -16,13 +16,9 @@ from FlareMRCore.pipeline.case_labels import require_allowed_labels
 from FlareMRCore.pipeline.recipe_cases import CaseFilter, DataFile, RecipeCase
 from FlareMRCore.pipeline.stage import StageContext, StageInputs
 from FlareMRCore.pipeline.stages import STAGES
-from FlareMRCore.pipeline.stages_translation import (
-    SobelParameters,
-    StyleParameters,
-    TranslateParameters,
-    TranslatorParameters,
-    WindowParameters,
-)
+from FlareMRCore.pipeline.stages_intensities import SobelParameters, WindowParameters
+from FlareMRCore.pipeline.stages_translation import StyleParameters, TranslateParameters
+from FlareMRCore.pipeline.translator_inputs import TranslatorParameters
 from FlareMRCore.progress import SilentReporter
 from FlareMRCore.training.learning_parameters import TrainerParameters
 from FlareMRCore.training.translation_images import stored_images
