@@ -41,6 +41,7 @@ class DatasetPanel:
         self.sceneCases: list[SceneCase] = []
         self.sheet: Path | None = None
         self._asked = ""
+        self._shownPaths: tuple[str, str] | None = None
         self._isShowing = False
         for layout in LAYOUTS:
             ui.layoutComboBox.addItem(layout)
@@ -54,10 +55,12 @@ class DatasetPanel:
         node = self.session.parameterNode
         if node is None:
             return
-        self._isShowing = True
-        self.ui.manifestPathEdit.currentPath = node.manifest
-        self.ui.dataFolderPathEdit.currentPath = node.dataFolder
-        self._isShowing = False
+        paths = (node.manifest, node.dataFolder)
+        if paths != self._shownPaths:  # else somebody may be typing
+            self._shownPaths = paths
+            self._isShowing = True
+            self.ui.manifestPathEdit.currentPath, self.ui.dataFolderPathEdit.currentPath = paths
+            self._isShowing = False
         if node.manifest != self._asked:
             self.read()
 

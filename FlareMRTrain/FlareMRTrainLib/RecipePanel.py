@@ -35,12 +35,15 @@ class RecipePanel:
         self._asked: tuple[str, ...] = ()
         self._askedPlace: tuple[str, ...] = ()
         self._isListed = False
+        self._isChoosing = False
         self.table.changed.connect(self._showButtons)
         self._connect()
         self._showButtons()
 
     def refresh(self, _run: RunReading | None) -> None:
         """Show the recipe of the parameter node; ask for the list of recipes the first time."""
+        if self._isChoosing:
+            return
         if not self._isListed:
             self._isListed = True
             self.session.command(_("Listing recipes"), ["recipe", "list", JSON], self._onList)
@@ -72,8 +75,10 @@ class RecipePanel:
         """Take a recipe, by its name or by the path of its file."""
         node = self.session.parameterNode
         if node is not None:
-            self._asked = ()
+            self._isChoosing = True  # each assignment refreshes this tab
             node.preset, node.profile, node.recipe = preset, profile, recipe
+            self._isChoosing = False
+            self._asked = ()
             self.refresh(None)
 
     def openFile(self, path: Path | None = None) -> None:
