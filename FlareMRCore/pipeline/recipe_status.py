@@ -17,6 +17,7 @@ from FlareMRCore.pipeline.file_lock import is_locked
 from FlareMRCore.pipeline.recipe import Recipe, StageSpec
 from FlareMRCore.pipeline.recipe_tasks import Task, stage_outcome, stage_tasks
 from FlareMRCore.pipeline.run_log import past_runs, run_keys
+from FlareMRCore.pipeline.run_pulse import is_alive
 from FlareMRCore.pipeline.runner import RunOptions, known_inputs
 from FlareMRCore.pipeline.stage import Surroundings
 
@@ -149,7 +150,7 @@ def _useless(store: ArtifactStore, keep_runs: int) -> Iterator[Path]:
     for run in past_runs(store):
         name = (run["recipe"], run["preset"], run["profile"])
         seen[name] += 1
-        if seen[name] > keep_runs:
+        if seen[name] > keep_runs and not is_alive(Path(run["folder"])):
             yield Path(run["folder"])
         else:
             kept |= {key for keys in run_keys(run).values() for key in keys}

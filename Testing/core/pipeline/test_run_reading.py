@@ -12,6 +12,7 @@ import pytest
 
 from FlareMRCore.errors import Cancelled, DatasetError, InputError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
+from FlareMRCore.pipeline.recipe_status import prune_store
 from FlareMRCore.pipeline.run_pulse import (
     LONGEST_PAUSE_S,
     PULSE_NAME,
@@ -145,6 +146,17 @@ def test_what_was_removed_from_the_store_is_stale(tmp_path: Path) -> None:
     shutil.rmtree(counted.folders[0])
     assert states(read_run(folder))["counted"] == "stale"
     assert read_run(folder).making("network") == ()
+
+
+def test_pruning_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
+    first, second = run(tmp_path), run(tmp_path)
+    store = ArtifactStore(tmp_path / "store")
+    with living(first):
+        prune_store(store)
+    assert {found.folder for found in runs_of(store.root)} == {first, second}
+    prune_store(store)
+    assert [found.folder for found in runs_of(store.root)] == [second]
+    assert set(states(read_run(second)).values()) == {"cached"}
 
 
 def test_a_damaged_run_is_told_but_not_listed(tmp_path: Path) -> None:
