@@ -91,7 +91,7 @@ def organ_table() -> LabelTable:
 
 
 def structure_table() -> LabelTable:
-    """All that label maps of a training may hold: the organs, 14 for tumors, 255 for ignored voxels.
+    """All that label maps of a training may hold: the organs, 14 for tumors, 255 for ignored.
 
     255 marks voxels whose label is too doubtful to teach anything.
     """
