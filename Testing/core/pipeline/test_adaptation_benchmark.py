@@ -122,6 +122,6 @@ def test_the_tables_show_changes_and_reasons() -> None:
     }
     text = results_text(found)
     scores = "0.600 ± 0.100 (2 seeds) | 0.500 ± 0.000 (2 seeds)"
-    assert f"| contrast-randomized CT | {scores} | +0.400 |  | 2.0 |" in text
+    assert f"| contrast-randomized CT | {scores} | +0.400 |  | 2.0 | 0.60 - |" in text
     assert "| There is no | | | " in text
     assert "not run yet" in text
