@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -88,10 +89,12 @@ class Demand:
         return work + (held if plan.accumulate_on == plan.device else 0.0)
 
 
-def network_bytes_per_vox(network: nn.Module, multiple_of: Shape, channels: int) -> float:
+def network_bytes_per_vox(
+    network: nn.Module, multiple_of: Shape, channels: int, *, shape: Shape | None = None
+) -> float:
     """Estimated peak memory of `network` in evaluation mode, per voxel of its input.
 
-    Its largest layer is measured on one of the smallest inputs it takes.
+    Its largest layer is measured on one of the smallest inputs it takes, or on one of `shape`.
     """
     largest = 0
 
@@ -101,8 +104,9 @@ def network_bytes_per_vox(network: nn.Module, multiple_of: Shape, channels: int)
             largest = max(largest, output.numel())
 
     k, j, i = multiple_of
-    shape = (k, j, 2 * i)  # normalization needs two voxels at the coarsest level
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    shape = shape or (k, j, 2 * i)  # normalization needs two voxels at the coarsest level
+    held = itertools.chain(network.parameters(), network.buffers())
+    device = next((tensor.device for tensor in held), torch.device("cpu"))
     handles = [m.register_forward_hook(note) for m in network.modules() if not list(m.children())]
     try:
         with torch.inference_mode():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from FlareMRCore.errors import WeightsError
 from FlareMRCore.inference.device import DeviceChoice, pick_device
-from FlareMRCore.inference.memory import DEFAULT_BYTES_PER_VOX, network_bytes_per_vox
+from FlareMRCore.inference.memory import network_bytes_per_vox
 from FlareMRCore.inference.precision import Precision, choose_precision, probe_of
 from FlareMRCore.networks.builders import NETWORKS
 from FlareMRCore.networks.slicewise import SliceWise
@@ -84,12 +85,13 @@ class LoadedModel:
 
     def bytes_per_vox(self, stage: str) -> float:
         """Estimated peak memory of one network per voxel of its input; remembered."""
-        spec = self.spec(stage)
-        if spec.fixed_shape is not None:
-            return DEFAULT_BYTES_PER_VOX
         if stage not in self._bytes_per_vox:
+            spec, network = self.spec(stage), self.networks[stage]
+            if spec.fixed_shape is not None:
+                # Only that shape will do, so it is measured where nothing is computed.
+                network = copy.deepcopy(network).to("meta")
             self._bytes_per_vox[stage] = network_bytes_per_vox(
-                self.networks[stage], spec.multiple_of, 1
+                network, spec.multiple_of, 1, shape=spec.fixed_shape
             )
         return self._bytes_per_vox[stage]
 

@@ -1,5 +1,6 @@
 """Loading weights files."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,13 @@ def test_code_in_files_is_not_executed(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(WeightsError):
         load_model(ENTRY, files, device="cpu")
     assert not Path("exploded").exists()
+
+
+def test_memory_of_a_network_of_one_shape_is_that_of_its_largest_layers(tmp_path: Path) -> None:
+    """Six channels at full resolution on both sides of the finest skip: 4 bytes, six layers."""
+    builder, shape = "phtrans-mini-foreground", (32, 32, 32)
+    content = {"builder": builder, "state_dict": build_network(builder).state_dict()}
+    spec = NetworkSpec(builder, "fine.pt", None, shape, (1, 1, 1), organs=False)
+    model = load_model(replace(ENTRY, fine=spec), saved(content, tmp_path), device="cpu")
+    assert model.bytes_per_vox("fine") == 6 * 6 * 4
+    assert next(model.networks["fine"].parameters()).device.type == "cpu"
