@@ -117,6 +117,8 @@ def test_profiles_of_stmt_differ_only_where_paper_and_code_do() -> None:
     paper, code, safe = (_specs(load_recipe("stmt2023", profile=p)) for p in PROFILES["stmt2023"])
     trainings = {"train-organs", "train-tumor"}
     assert {n for n in paper if paper[n] != safe[n]} == trainings
+    assert set(safe) - set(paper) == {"train-tumor-first"}
+    assert safe["train-tumor"].inputs["initial"] == ("train-tumor-first",)
     assert {n for n in paper if paper[n] != code[n]} == trainings | {
         "train-coarse",
         "segment-test",
