@@ -118,7 +118,7 @@ def test_an_empty_value_gives_the_default_back(tmp_path: Path) -> None:
 
 def test_all_mistakes_are_told_at_once(path: str) -> None:
     changes = [
-        Change("trian", "steps", "9"),
+        Change("trayn", "steps", "9"),
         Change("train", "steps", "many"),
         Change("train", "sampling.spacing_cm", "1"),
         Change("pack", "spacing_mm", "[1"),
@@ -127,7 +127,7 @@ def test_all_mistakes_are_told_at_once(path: str) -> None:
     with pytest.raises(RecipeError) as caught:
         edit_recipe(load_recipe(path), changes)
     text = str(caught.value)
-    assert "there is no stage 'trian' (did you mean 'train'?)" in text
+    assert "there is no stage 'trayn' (did you mean 'train'?)" in text
     assert "'steps' should be a whole number, is 'many'" in text
     assert "sampling.spacing_cm" in text
     assert "'spacing_mm' should be a number, is '[1'" in text
