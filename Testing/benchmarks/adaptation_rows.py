@@ -79,7 +79,7 @@ LI_ROWS = (
     Row("li2024/pseudo", "pseudo-labeled MR", {"export": _scored("train-big-1")}, 78.35),
     Row("li2024/small", "small network", {"export": _scored("train-fine")}, 77.63),
     Row("li2024/two-stage", "+ two stages", {"export": {"feeding": {"views": ()}}}, 79.19),
-    Row("li2024/all", "+ TTA", {"export": {"feeding": {"views": ("flip-KJI",)}}}, 79.42),
+    Row("li2024/tta", "+ TTA", {"export": {"feeding": {"views": ("flip-KJI",)}}}, 79.42),
 )
 _IMAGES = {"inputs": {"source": ("ct",), "target": ("mr",)}, "source_range": {"low": -350.0,
     "high": 350.0}, "target_range": {"low": None, "high": None, "percentile": 99.9}}  # fmt: skip
