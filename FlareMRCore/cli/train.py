@@ -45,6 +45,8 @@ def _add_fit(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _add_export(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     export = steps.add_parser("export", help="make a model folder of trained weights")
     export.add_argument("weights", type=Path, nargs="+", help="weights.pt of coarse and fine runs")
+    export.add_argument("--spacing", type=float, nargs="+", metavar="MM", help="voxel size each "
+                        "network is used at, in order; the usual ones if not given")  # fmt: skip
     export.add_argument("--id", required=True, help="lower-case identifier of the model")
     export.add_argument("--title", required=True, help="what people read")
     export.add_argument("--license", default="not stated", help="license of the weights")
@@ -95,8 +97,17 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from FlareMRCore.training.model_folder import ModelDescription, write_model_folder
+    from FlareMRCore.training.model_folder import (
+        ModelDescription,
+        spacings_by_builder,
+        write_model_folder,
+    )
 
-    description = ModelDescription(arguments.id, arguments.title, license=arguments.license)
-    entry = write_model_folder(tuple(arguments.weights), arguments.output, description)
+    weights = tuple(arguments.weights)
+    entry = write_model_folder(
+        weights,
+        arguments.output,
+        ModelDescription(arguments.id, arguments.title, license=arguments.license),
+        spacings_mm=spacings_by_builder(weights, tuple(arguments.spacing or ())),
+    )
     write_line(f"Model '{entry.id}' with {len(entry.files)} file(s): {arguments.output}")

@@ -146,6 +146,25 @@ def write_networks(
     return entry
 
 
+def spacings_by_builder(
+    weights: tuple[Path, ...], spacings_mm: tuple[float, ...]
+) -> dict[str, float]:
+    """Isotropic spacing by network for `write_model_folder`; {} if none is given.
+
+    Raises:
+        UsageError: there is not one spacing for each file.
+        WeightsError: a file is not readable.
+    """
+    if spacings_mm and len(spacings_mm) != len(weights):
+        raise UsageError(
+            f"{len(weights)} files of weights, but {len(spacings_mm)} spacings.",
+            code="usage.spacing",
+            hint="Give one spacing for each file, in the same order.",
+        )
+    builders = [str(load_checkpoint(path).get("builder")) for path in weights]
+    return dict(zip(builders, spacings_mm, strict=False))
+
+
 def own_network(builder: str, file: str, *, spacing_mm: float | None = None) -> NetworkSpec:
     """How FlareMR's own networks are fed; at their usual isotropic spacing or another one."""
     coarse = ROLES[builder] == "coarse"

@@ -19,6 +19,9 @@ fit coarse-finish coarse $public
 fit fine coarse $with_mr
 fit fine-border fine $with_mr
 fit fine-finish fine-border $with_mr
-coarse="$out/coarse-finish/weights.pt" fine="$out/fine-finish/weights.pt"
-train export "$coarse" --id flaremr-ct --title "FlareMR without MR" -o "$out/flaremr-ct"
-train export "$coarse" "$fine" --id flaremr --title FlareMR -o "$out/flaremr"
+fit coarse-long coarse-finish $public
+fit ct coarse-long $public
+fit wide fine-finish $with_mr
+coarse="$out/coarse-long/weights.pt" wide="$out/wide/weights.pt"
+train export "$coarse" "$wide" --spacing 4.3 3.0 --id flaremr --title FlareMR -o "$out/flaremr"
+train export "$out/ct/weights.pt" --spacing 3.6 --id flaremr-ct --title "FlareMR without MR" -o "$out/flaremr-ct"

@@ -60,8 +60,8 @@ def test_a_dry_run_shows_the_published_size(capsys: pytest.CaptureFixture[str]) 
     arguments = ["recipe", "check", "contrast-randomized", "--preset", "mini"]
     assert main([*arguments, "--dry-run", "--no-probe"]) == 0
     out = capsys.readouterr().out
-    assert "train-base" in out
-    assert "1841102" in out
+    assert "train-coarse" in out
+    assert "1850384" in out
 
 
 def test_run_status_and_prune(
