@@ -71,8 +71,8 @@ trainings of a recipe start from earlier ones, so that later rows have also lear
   first network, which has seen fake T1 only, is far worse on other sequences than CT alone; in the
   paper it labels T1 only. Two more rounds add to NSD alone.
 * ye2023: the student is better than its 3-D teacher, as published, once its organ branch is taught.
-* stmt2023: not reproduced. Corrected labels cost 0.02 and pseudo-labels another 0.16 where the paper
-  gains 0.02 in all, probably because its teacher had 220 steps. Tumors are found in neither row.
+* stmt2023: not reproduced. Corrected labels cost 0.02 and pseudo-labels another 0.16 where the
+  paper gains 0.02 in all, probably because its teacher had 220 steps. Tumors are found in no row.
 * li2024, zhu2024 and he2024 were not run on real people: the translator of li2024 alone needs 45
   minutes of an undisturbed core in its preset `small` (0.9 s for each of 3000 steps).
 """
