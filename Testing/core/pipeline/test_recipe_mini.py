@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 LARGE_ORGANS = ("liver", "right_kidney", "left_kidney", "spleen", "stomach")
 LOWEST_DICE = 0.6
 SHORT_OF_IT = {"zhu2024": 0.4}
-"""Recipes that do not reach it at this size yet (Testing/benchmarks/RESULTS.md), and what they do."""
+"""Recipes that do not reach it yet (Testing/benchmarks/RESULTS.md), and a floor for them."""
 SMALLEST_GAIN = 0.15
 """Of every recipe over the baseline, which sees no MR and nothing like it."""
 BASELINE = "ct-only"
