@@ -173,7 +173,7 @@ def test_no_path_of_somebody_s_machine() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("line", ["see /home/" + "ann/x", "'/work/" + "main'", "C:\\" + "Users\\a"])
+@pytest.mark.parametrize("line", ["see /home/" + "ann/x", "'/wo" + "rk/main'", "C:\\" + "Users\\a"])
 def test_a_machine_path_is_noticed(line: str) -> None:
     assert MACHINE_PATH.search(line)
 
