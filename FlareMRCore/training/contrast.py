@@ -31,10 +31,14 @@ from FlareMRCore.training.tissues import (
 )
 
 Table = NDArray[np.float32]
-OPPOSED_SHARE = 0.12
+OPPOSED_SHARE = 0.15
 """Share of painted images in which fat is out of phase with water."""
+SEQUENCES, SEQUENCE_SHARES = ("t2", "t1", "dwi", "balanced"), (0.36, 0.45, 0.08, 0.11)
+SUPPRESSED_SHARE = 0.33
+"""Share of painted sequences with fat suppression; diffusion-weighted ones always have it."""
 FAT_WATER_HU, FAT_WATER_WIDTH_HU = -45.0, 40.0
 SUBCUTANEOUS_FAT = 24
+CURVE_KNOTS = 7
 
 
 def random_appearance(
@@ -82,7 +86,7 @@ def physics_signals(rng: Generator) -> Table:
         spread = _tie(spread, rng, probability=0.8)[:, 0]
         rate = 1 / t1 + uptake * spread * rng.uniform(0.5, 6.0) / 1000
         t1 = (1 / rate).astype(np.float32)
-    kind = rng.choice(["t2", "t1", "dwi", "balanced"], p=[0.45, 0.35, 0.1, 0.1])
+    kind = rng.choice(SEQUENCES, p=SEQUENCE_SHARES)
     signal = _sequence_signal(kind, t1, t2, adc, rng) * density
     signal = _chemical_shift(signal, fat.clip(0, 1), kind, rng)
     signal = _flow(signal, rng)
@@ -101,10 +105,7 @@ def random_signals(rng: Generator) -> Table:
 def curve_appearance(tissues: Tensor, hounsfield: Tensor, rng: Generator) -> Tensor:
     """The CT (K, J, I) through a random curve, a random shallow network and organ offsets."""
     x = ((hounsfield.clamp(-125, 275) + 125) / 400).clamp(0, 1)
-    knots = rng.uniform(0, 1, 7).astype(np.float32)
-    if rng.random() < 0.5:
-        knots = np.sort(knots)[:: rng.choice([-1, 1])].copy()
-    image = _piecewise_linear(x, torch.from_numpy(knots).to(x))
+    image = through_random_curve(x, rng)
     if rng.random() < 0.6:
         image = _random_network(image, rng)
     if rng.random() < 0.6:
@@ -113,6 +114,14 @@ def curve_appearance(tissues: Tensor, hounsfield: Tensor, rng: Generator) -> Ten
     if rng.random() < 0.7:
         image = torch.where(hounsfield <= -110, image.min(), image)
     return image - image.min()
+
+
+def through_random_curve(image: Tensor, rng: Generator) -> Tensor:
+    """Values of 0 to 1 through a piecewise linear curve, every other time a monotonic one."""
+    knots = rng.uniform(0, 1, CURVE_KNOTS).astype(np.float32)
+    if rng.random() < 0.5:
+        knots = np.sort(knots)[:: rng.choice([-1, 1])].copy()
+    return _piecewise_linear(image, torch.from_numpy(knots).to(image))
 
 
 def _sequence_signal(kind: str, t1: Table, t2: Table, adc: Table, rng: Generator) -> Table:
@@ -134,7 +143,7 @@ def _sequence_signal(kind: str, t1: Table, t2: Table, adc: Table, rng: Generator
 
 def _chemical_shift(signal: Table, fat: Table, kind: str, rng: Generator) -> Table:
     """Fat suppressed, opposed to water, or bright as is."""
-    if kind == "dwi" or rng.random() < 0.4:
+    if kind == "dwi" or rng.random() < SUPPRESSED_SHARE:
         return np.asarray(signal * (1 - fat * rng.uniform(0.75, 1.0)))
     if kind == "t1" and rng.random() < 0.4:
         return np.asarray(signal * np.abs(1 - 2 * np.minimum(fat, 0.45)))

@@ -20,13 +20,13 @@ def corrupt(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
         rng: source of all randomness.
     """
     image = _measured(image / image.abs().amax().clamp(min=1e-6), spacing_mm, rng).abs()
-    if rng.random() < 0.15:
+    if rng.random() < 0.25:
         image = _coil_fall_off(image, rng)
     if rng.random() < 0.04:
         image = _wrap(image, rng)
     if rng.random() < 0.8:
         bias = smooth_noise(image.shape, rng, cells=int(rng.integers(2, 5))).to(image)
-        image = image * torch.exp(bias * float(rng.uniform(0, 0.45)))
+        image = image * torch.exp(bias * float(rng.uniform(0, 0.55)))
     if rng.random() < 0.1:
         image = _ghost(image, rng)
     if rng.random() < 0.6:
@@ -87,8 +87,8 @@ def _truncate_frequencies(image: Tensor, rng: Generator) -> Tensor:
 
 
 def _coil_fall_off(image: Tensor, rng: Generator) -> Tensor:
-    """Less signal far from a surface coil in front, behind or at one side."""
-    axis = int(rng.integers(1, 3))
+    """Less signal far from a surface coil in front, behind, above, below or at one side."""
+    axis = int(rng.integers(0, 3))
     depth = torch.linspace(0, float(rng.uniform(0.5, 2.2)), image.shape[axis]).to(image)
     if rng.random() < 0.5:
         depth = depth.flip(0)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from FlareMRCore.imaging.intensity import foreground_statistics, standardize
-from FlareMRCore.training.contrast import random_appearance, smooth_noise
+from FlareMRCore.training.contrast import random_appearance, smooth_noise, through_random_curve
 from FlareMRCore.training.corruption import blur, corrupt, thick_slices
 from FlareMRCore.training.inner_structure import add_inner_structure
 from FlareMRCore.training.pack import CLASSES, LABEL_VALUES, PackedCase
@@ -23,6 +23,8 @@ FILL_VOX = 16
 
 THINNING = 4
 """Every fourth voxel along each axis is enough to find organs."""
+MR_CURVE_SHARE = 0.25
+"""Share of real MR that goes through a random intensity curve."""
 STRUCTURE_CELLS = 12
 """Cells of the noise that says where organs have which inner structure."""
 
@@ -100,8 +102,11 @@ def _image(
 
 
 def _vary_mr(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
-    """A real MR as another scanner of the same sequence might have shown it."""
+    """A real MR as another scanner might have shown it, at times in a contrast of no sequence."""
     image = image.clamp(min=0)
+    if rng.random() < MR_CURVE_SHARE:
+        brightest = float(torch.quantile(image[::THINNING, ::THINNING, ::THINNING], 0.995))
+        image = through_random_curve((image / max(brightest, 1e-6)).clamp(max=1), rng)
     if rng.random() < 0.5:
         image = image.clamp(min=0) ** float(np.exp(rng.normal(0, 0.25)))
     if rng.random() < 0.3:
