@@ -11,11 +11,19 @@ from FlareMRCore.training.contrast import (
     physics_signals,
     random_appearance,
     random_signals,
+    through_random_curve,
 )
 from FlareMRCore.training.corruption import blur, corrupt, thick_slices
 from FlareMRCore.training.inner_structure import add_inner_structure
 from FlareMRCore.training.parameters import SamplingParameters
-from FlareMRCore.training.sampling import IGNORED, _pick, _source_grid, draw_sample
+from FlareMRCore.training.sampling import (
+    IGNORED,
+    MR_CURVE_SHARE,
+    _pick,
+    _source_grid,
+    _vary_mr,
+    draw_sample,
+)
 from FlareMRCore.training.tissues import FAT, TISSUES, tissue_map
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -202,3 +210,26 @@ def test_inner_structure_stays_in_its_organs() -> None:
     assert bool(seen[8:12, 8:12, 8:12].any())
     assert not bool(seen[4, 4:16, 4:16].any())
     assert bool(seen[:3, :3, :3].all())
+
+
+def test_random_curves_stay_between_0_and_1_and_many_are_monotonic() -> None:
+    ramp = torch.linspace(0, 1, 50)
+    curves = [through_random_curve(ramp, np.random.default_rng(seed)) for seed in range(60)]
+    assert all(0 <= float(c.min()) <= float(c.max()) <= 1 for c in curves)
+    steps = [curve.diff() for curve in curves]
+    rising = sum(bool((s >= 0).all()) for s in steps)
+    falling = sum(bool((s <= 0).all()) for s in steps)
+    assert rising >= 5
+    assert falling >= 5
+    assert rising + falling < 50
+
+
+def test_real_mr_keeps_its_contrast_most_of_the_time() -> None:
+    image = torch.linspace(0, 800, 24).repeat(24, 24, 1)
+    kept = []
+    for seed in range(60):
+        varied = _vary_mr(image, 3.0, np.random.default_rng(seed))
+        assert float(varied.min()) >= 0
+        pair = torch.stack([image.flatten(), varied.flatten()])
+        kept.append(float(torch.corrcoef(pair)[0, 1]) > 0.5)
+    assert 0.5 < np.mean(kept) < 1.0 - MR_CURVE_SHARE / 4
