@@ -139,38 +139,32 @@ class DropPath(nn.Module):
 
 def convolution(dimensions: int) -> Layer:
     """Convolution layer for 2 or 3 spatial axes."""
-    _check_dimensions(dimensions)
-    return nn.Conv2d if dimensions == 2 else nn.Conv3d
+    return _of_axes(dimensions, nn.Conv2d, nn.Conv3d)
 
 
 def transposed_convolution(dimensions: int) -> Layer:
     """Transposed convolution layer for 2 or 3 spatial axes."""
-    _check_dimensions(dimensions)
-    return nn.ConvTranspose2d if dimensions == 2 else nn.ConvTranspose3d
+    return _of_axes(dimensions, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def instance_norm(dimensions: int) -> Layer:
     """Instance norm layer for 2 or 3 spatial axes."""
-    _check_dimensions(dimensions)
-    return nn.InstanceNorm2d if dimensions == 2 else nn.InstanceNorm3d
+    return _of_axes(dimensions, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 
 def channel_dropout(dimensions: int) -> Layer:
     """Layer that drops whole channels, for 2 or 3 spatial axes."""
-    _check_dimensions(dimensions)
-    return nn.Dropout2d if dimensions == 2 else nn.Dropout3d
+    return _of_axes(dimensions, nn.Dropout2d, nn.Dropout3d)
 
 
 def max_pool(dimensions: int) -> Layer:
     """Maximum pooling layer for 2 or 3 spatial axes."""
-    _check_dimensions(dimensions)
-    return nn.MaxPool2d if dimensions == 2 else nn.MaxPool3d
+    return _of_axes(dimensions, nn.MaxPool2d, nn.MaxPool3d)
 
 
 def average_pool(dimensions: int) -> Layer:
     """Average pooling layer for 2 or 3 spatial axes."""
-    _check_dimensions(dimensions)
-    return nn.AvgPool2d if dimensions == 2 else nn.AvgPool3d
+    return _of_axes(dimensions, nn.AvgPool2d, nn.AvgPool3d)
 
 
 def rectifier(style: BlockStyle) -> nn.LeakyReLU:
@@ -200,10 +194,11 @@ def _residual_skip(
     return nn.Sequential(*layers)
 
 
-def _check_dimensions(dimensions: int) -> None:
+def _of_axes(dimensions: int, planar: Layer, spatial: Layer) -> Layer:
     if dimensions not in (2, 3):
         message = f"Networks have 2 or 3 spatial axes, not {dimensions}."
         raise UsageError(message, code="network.dimensions")
+    return planar if dimensions == 2 else spatial
 
 
 def _tensor(value: Tensor) -> Tensor:

@@ -11,13 +11,14 @@ from torch import nn
 from FlareMRCore.errors import UsageError
 from FlareMRCore.networks.blocks import BlockStyle
 from FlareMRCore.networks.mini import MINI_NETWORKS
-from FlareMRCore.networks.phtrans import PHTrans, PHTransPlan
+from FlareMRCore.networks.phtrans import PHTrans, PHTransPlan, small_plan
 from FlareMRCore.networks.subvoxel_unet import (
     flaremr_base,
     flaremr_coarse,
     flaremr_fine,
     flaremr_wide,
 )
+from FlareMRCore.networks.swin import Triple
 from FlareMRCore.networks.unet import Branch, UNet, UNetPlan
 
 ORGAN_CLASSES = 14
@@ -190,21 +191,8 @@ def build_network(name: str) -> nn.Module:
     return network_entry(name).build()
 
 
-def _li_small(
-    input_shape: tuple[int, int, int], window: tuple[int, int, int], classes: int
-) -> PHTrans:
-    return PHTrans(
-        PHTransPlan(
-            input_shape=input_shape,
-            classes=classes,
-            base_channels=16,
-            max_channels=200,
-            heads=(4, 4, 4),
-            window=window,
-            mlp_ratio=1.0,
-            drop_path=0.1,
-        )
-    )
+def _li_small(shape: Triple, window: Triple, classes: int) -> PHTrans:
+    return PHTrans(small_plan(shape, window, classes, base_channels=16, max_channels=200))
 
 
 def _li_big(base_channels: int) -> PHTrans:

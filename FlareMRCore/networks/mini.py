@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from FlareMRCore.networks.blocks import BlockStyle
-from FlareMRCore.networks.phtrans import PHTrans, PHTransPlan
+from FlareMRCore.networks.phtrans import PHTrans, small_plan
 from FlareMRCore.networks.swin import Triple
 from FlareMRCore.networks.unet import Branch, UNet, UNetPlan
 
@@ -79,18 +79,7 @@ def _unet(dimensions: int, branches: tuple[Branch, ...], *, residual: bool = Fal
 
 
 def _phtrans(shape: Triple, window: Triple, classes: int) -> PHTrans:
-    return PHTrans(
-        PHTransPlan(
-            input_shape=shape,
-            classes=classes,
-            base_channels=6,
-            max_channels=48,
-            heads=(4, 4, 4),
-            window=window,
-            mlp_ratio=1.0,
-            drop_path=0.1,
-        )
-    )
+    return PHTrans(small_plan(shape, window, classes, base_channels=6, max_channels=48))
 
 
 _CUBE = (1, 32, 32, 32)

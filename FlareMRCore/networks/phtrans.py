@@ -82,6 +82,25 @@ class PHTransPlan:
         return (2, 2, 2) if level else self.first_stride
 
 
+def small_plan(
+    shape: Triple, window: Triple, classes: int, *, base_channels: int, max_channels: int
+) -> PHTransPlan:
+    """The small PHTrans of Li et al. at any size: narrow perceptrons, four heads everywhere.
+
+    Source: Li et al., FLARE 2024 task 3.
+    """
+    return PHTransPlan(
+        input_shape=shape,
+        classes=classes,
+        base_channels=base_channels,
+        max_channels=max_channels,
+        heads=(4, 4, 4),
+        window=window,
+        mlp_ratio=1.0,
+        drop_path=0.1,
+    )
+
+
 class PHTrans(nn.Module):
     """The network for one input size.
 
