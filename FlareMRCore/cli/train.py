@@ -97,11 +97,8 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from FlareMRCore.training.model_folder import (
-        ModelDescription,
-        spacings_by_builder,
-        write_model_folder,
-    )
+    from FlareMRCore.training.model_description import ModelDescription
+    from FlareMRCore.training.model_folder import spacings_by_builder, write_model_folder
 
     weights = tuple(arguments.weights)
     entry = write_model_folder(

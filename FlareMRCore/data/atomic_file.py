@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from FlareMRCore.errors import UsageError
+from FlareMRCore.events import json_values
 
 PARTIAL_SUFFIX = ".partial"
 """Ending of temporary files; what a killed process leaves behind has it too."""
@@ -50,6 +52,11 @@ def write_text_atomically(path: Path, text: str) -> None:
         stream.write(content)
 
     write_atomically(path, write)
+
+
+def write_json_atomically(path: Path, value: object) -> None:
+    """Make `path` hold `value`, turned by `json_values`, as JSON; see `write_atomically`."""
+    write_text_atomically(path, json.dumps(json_values(value), indent=1) + "\n")
 
 
 def _remove(path: Path) -> None:

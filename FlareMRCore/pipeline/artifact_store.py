@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically, write_text_atomically
 from FlareMRCore.errors import UsageError
 from FlareMRCore.pipeline.artifacts import RECORD_NAME, Artifact, read_artifact
 from FlareMRCore.pipeline.file_lock import is_locked, try_lock
@@ -117,7 +117,7 @@ class ArtifactStore:
         """Keep why `key` could not be made; a later success forgets it."""
         folder = self.root / "work" / key
         folder.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(folder / FAILURE_NAME, json.dumps(fields, indent=1) + "\n")
+        write_json_atomically(folder / FAILURE_NAME, fields)
 
     def failure(self, key: str) -> Mapping[str, Any] | None:
         """Why `key` could not be made the last time; None if it did not fail."""

@@ -9,7 +9,6 @@ job.json                which run this is
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore import __version__
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically, write_text_atomically
 from FlareMRCore.data.dataset import Case, Dataset, StoredFile
 from FlareMRCore.data.dataset_manifest import save_dataset
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
@@ -163,7 +162,7 @@ def _write_texts(
         "stages": list(_stage_versions(recipe, options)),
         "dataset": dataset.name if dataset else None,
     }
-    write_text_atomically(folder / JOB_NAME, json.dumps(content, indent=1) + "\n")
+    write_json_atomically(folder / JOB_NAME, content)
 
 
 def _readme(recipe: Recipe, dataset: Dataset | None, options: ExportOptions) -> str:

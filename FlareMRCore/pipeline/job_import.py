@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically
 from FlareMRCore.errors import UsageError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.artifact_transfer import Transfer, transfer_artifacts
@@ -93,7 +93,7 @@ def _import_run(folder: Path, job: Mapping[str, Any], store: ArtifactStore) -> P
     with store.writing() as part:
         if (folder / LOG_NAME).is_file():
             shutil.copyfile(folder / LOG_NAME, part / LOG_NAME)
-        write_text_atomically(part / RUN_NAME, json.dumps(content, indent=1) + "\n")
+        write_json_atomically(part / RUN_NAME, content)
         target.parent.mkdir(parents=True, exist_ok=True)
         part.rename(target)
     return target

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically
 from FlareMRCore.data.label_io import read_label_map
 from FlareMRCore.data.labels import organ_table, structure_table
 from FlareMRCore.data.volume import LabelMap
-from FlareMRCore.events import json_values
 from FlareMRCore.imaging.anatomy import check_sides, is_upside_down
 from FlareMRCore.imaging.components import label_components
 from FlareMRCore.imaging.pseudo_label_filters import Objection
@@ -73,7 +72,7 @@ def doubt_of(store: ArtifactStore, artifact: Path, labels: Sequence[tuple[str, P
     maps = [read_label_map(path, structure_table()) for _, path in labels]
     doubt = measure(maps, _report(artifact))
     memory.parent.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(memory, json.dumps(json_values(asdict(doubt)), indent=1) + "\n")
+    write_json_atomically(memory, asdict(doubt))
     return doubt
 
 

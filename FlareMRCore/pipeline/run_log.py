@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.recipe import Recipe
 from FlareMRCore.pipeline.stage import Stage
@@ -76,8 +76,7 @@ class RunLog:
             file.write(f"{stamp} {text}\n")
 
     def _write(self) -> None:
-        text = json.dumps(self.content, indent=1) + "\n"
-        write_text_atomically(self.folder / RUN_NAME, text)
+        write_json_atomically(self.folder / RUN_NAME, self.content)
 
 
 def new_run_folder(store: ArtifactStore, recipe_name: str) -> Path:

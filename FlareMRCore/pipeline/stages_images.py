@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from FlareMRCore.imaging.components import keep_largest_components
 from FlareMRCore.imaging.resampling import resample_labels_to, resample_to_spacing
 from FlareMRCore.pipeline.case_labels import LABELS_NAME, read_case_labels, with_labels
 from FlareMRCore.pipeline.recipe_cases import DataFile, RecipeCase
-from FlareMRCore.pipeline.stage import StageContext, StageInputs
+from FlareMRCore.pipeline.stage import CASE, CASES, Slot, Stage, StageContext, StageInputs
 
 TRAIN, TEST = "default/train", "default/test"
 
@@ -182,3 +183,15 @@ def keep_largest(
     array = keep_largest_components(label_map.array, chosen.values)
     labels = LabelMap(array, label_map.geometry, label_map.labels)
     return (with_labels(case, labels, context),)
+
+
+_EACH_CASE = {"cases": Slot(CASES)}
+
+IMAGE_STAGES: Mapping[str, Stage] = MappingProxyType(
+    {
+        "phantom-cohort": Stage(1, PhantomCohortParameters, phantom_cohort, CASES),
+        "resample": Stage(1, ResampleParameters, resample, CASES, _EACH_CASE, CASE),
+        "keep-largest": Stage(1, KeepLargestParameters, keep_largest, CASES, _EACH_CASE, CASE),
+    }
+)
+"""Joined to STAGES."""

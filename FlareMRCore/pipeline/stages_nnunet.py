@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically
 from FlareMRCore.data.labels import organ_table, structure_table
 from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.data.volume_io import read_volume, write_array, write_volume
@@ -101,7 +100,7 @@ def export_nnunet(
         "file_ending": ENDING,
         "name": parameters.name,
     }
-    write_text_atomically(folder / DOCUMENT_NAME, json.dumps(content, indent=1) + "\n")
+    write_json_atomically(folder / DOCUMENT_NAME, content)
     return ()
 
 

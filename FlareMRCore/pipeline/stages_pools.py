@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically
 from FlareMRCore.data.binding import bind_table
 from FlareMRCore.data.normalization import Normalization
 from FlareMRCore.data.volume_io import read_volume
 from FlareMRCore.errors import DatasetError, RecipeError, UsageError
-from FlareMRCore.events import json_values
-from FlareMRCore.pipeline.artifacts import NOTES
 from FlareMRCore.pipeline.case_labels import (
     read_case_labels,
     require_allowed_labels,
@@ -36,7 +34,12 @@ from FlareMRCore.pipeline.stage import (
     StageInputs,
     TrainingPlan,
 )
-from FlareMRCore.pipeline.stages_training import NETWORK_NAME, PARAMETERS_NAME, WEIGHTS_NAME
+from FlareMRCore.pipeline.stages_training import (
+    NETWORK_NAME,
+    PARAMETERS_NAME,
+    WEIGHTS_NAME,
+    keep_training,
+)
 from FlareMRCore.training.pool_parameters import (
     UNLABELED,
     VALIDATION,
@@ -110,8 +113,7 @@ def train_network(
         device=training_device(context.device, threads=context.threads),
         initial=initial_state(start / WEIGHTS_NAME, builder) if start else None,
     )
-    shutil.copyfile(weights, context.folder / WEIGHTS_NAME)
-    _write_json(context.folder / PARAMETERS_NAME, asdict(parameters))
+    keep_training(weights, context, PARAMETERS_NAME, asdict(parameters))
     modalities = sorted({case.modality for cases in pools.values() for case in cases})
     write_network_file(
         context.folder,
@@ -121,8 +123,6 @@ def train_network(
         parameters.target,
         tuple(modalities),
     )
-    (context.folder / NOTES).mkdir()
-    shutil.copyfile(context.work / "curve.csv", context.folder / NOTES / "curve.csv")
     return ()
 
 
@@ -142,7 +142,7 @@ def write_network_file(
         "target": asdict(target),
         "modalities": modalities,
     }
-    _write_json(folder / NETWORK_NAME, content)
+    write_json_atomically(folder / NETWORK_NAME, content)
 
 
 def pool_training_plan(parameters: PoolStageParameters) -> TrainingPlan:
@@ -262,7 +262,7 @@ def _fitted(
     if not path.is_file():
         found = _fit(pools, preparation, context)
         context.work.mkdir(parents=True, exist_ok=True)
-        _write_json(path, {name: asdict(how) for name, how in found.items()})
+        write_json_atomically(path, {name: asdict(how) for name, how in found.items()})
     content = json.loads(path.read_text(encoding="utf-8"))
     ct_content = content.get("ct_normalization")
     return replace(
@@ -309,10 +309,6 @@ def _read(case: RecipeCase) -> CaseImages:
         return CaseImages(case.case_id, volume, is_ct)
     annotated = structure_values(case.annotated)
     return CaseImages(case.case_id, volume, is_ct, read_case_labels(case), annotated)
-
-
-def _write_json(path: Path, content: Mapping[str, object]) -> None:
-    write_text_atomically(path, json.dumps(json_values(content), indent=1) + "\n")
 
 
 _CASE_SLOTS = {pool: Slot(CASES, many=True, required=False) for pool in (*POOLS, VALIDATION)}

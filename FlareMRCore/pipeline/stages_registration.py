@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -10,11 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.data.volume_io import read_volume, write_volume
 from FlareMRCore.errors import InputError
-from FlareMRCore.events import json_values
 from FlareMRCore.imaging.label_operations import zero_where_invalid
 from FlareMRCore.imaging.registration import Kind, Registration, RegistrationOptions, align
 from FlareMRCore.imaging.registration_transform import (
@@ -180,8 +178,7 @@ def _aligned(
         "similarity_after": found.similarity_after,
     }
     (context.folder / NOTES).mkdir(exist_ok=True)
-    text = json.dumps(json_values(note), indent=1) + "\n"
-    write_text_atomically(context.folder / NOTES / "registration.json", text)
+    write_json_atomically(context.folder / NOTES / "registration.json", note)
     return found
 
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically, write_text_atomically
 from FlareMRCore.data.label_io import write_label_map
 from FlareMRCore.data.labels import organ_table, structure_table
 from FlareMRCore.data.volume_io import read_with_warnings, write_volume
 from FlareMRCore.errors import InputError, RecipeError
-from FlareMRCore.events import json_values
 from FlareMRCore.imaging.metrics import MODES, Mode
 from FlareMRCore.imaging.score_summary import summarize
 from FlareMRCore.pipeline.artifacts import NOTES
 from FlareMRCore.pipeline.case_labels import CONFIDENCE, LABELS_NAME
 from FlareMRCore.pipeline.evaluation import Pair, evaluate, evaluation_csv
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
-from FlareMRCore.pipeline.stage import StageContext, StageInputs, Surroundings
+from FlareMRCore.pipeline.stage import (
+    CASE,
+    CASES,
+    MODEL,
+    SCORES,
+    Slot,
+    Stage,
+    StageContext,
+    StageInputs,
+    Surroundings,
+)
 from FlareMRCore.weights.store import WeightsStore
 
 if TYPE_CHECKING:
@@ -79,8 +88,7 @@ def segment_case(
     result = segment(read.volume, model, _options(parameters, context), context.reporter)
     write_label_map(context.folder / LABELS_NAME, result.label_map, like=read.grid)
     (context.folder / NOTES).mkdir()
-    report = json.dumps(json_values(result.report.as_dict()), indent=1) + "\n"
-    write_text_atomically(context.folder / NOTES / "report.json", report)
+    write_json_atomically(context.folder / NOTES / "report.json", result.report.as_dict())
     images = {name: file for name, file in case.images.items() if name != CONFIDENCE}
     if result.confidence is not None:
         write_volume(context.folder / CONFIDENCE_NAME, result.confidence, like=read.grid)
@@ -147,8 +155,7 @@ def evaluate_cases(
         raise InputError(f"Some cases cannot be scored:{lines}", code="recipe.scores")
     write_text_atomically(context.folder / SCORES_NAME, evaluation_csv(evaluation))
     summary = {mode: asdict(summarize(evaluation.of_mode(mode))) for mode in parameters.modes}
-    text = json.dumps(json_values(summary), indent=1) + "\n"
-    write_text_atomically(context.folder / SUMMARY_NAME, text)
+    write_json_atomically(context.folder / SUMMARY_NAME, summary)
     return ()
 
 
@@ -168,3 +175,26 @@ def _pairs(inputs: StageInputs) -> tuple[Pair, ...]:
             hint="Cases belong together by their id.",
         )
     return tuple(pairs)
+
+
+RESULT_STAGES: Mapping[str, Stage] = MappingProxyType(
+    {
+        "segment": Stage(
+            1,
+            SegmentParameters,
+            segment_case,
+            CASES,
+            {"cases": Slot(CASES), "model": Slot(MODEL, required=False)},
+            CASE,
+            external=weights_digests,
+        ),
+        "evaluate": Stage(
+            1,
+            EvaluateParameters,
+            evaluate_cases,
+            SCORES,
+            {"predictions": Slot(CASES), "references": Slot(CASES)},
+        ),
+    }
+)
+"""Joined to STAGES."""

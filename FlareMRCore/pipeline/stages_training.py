@@ -5,21 +5,32 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from types import MappingProxyType
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically
 from FlareMRCore.data.label_io import read_label_map
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.data.volume_io import read_volume
 from FlareMRCore.errors import DatasetError, RecipeError
-from FlareMRCore.events import json_values
 from FlareMRCore.pipeline.artifacts import NOTES, digest_of
 from FlareMRCore.pipeline.case_labels import require_allowed_labels
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
-from FlareMRCore.pipeline.stage import StageContext, StageInputs, Surroundings, TrainingPlan
-from FlareMRCore.training.feeding import Feeding
+from FlareMRCore.pipeline.stage import (
+    CASES,
+    MODEL,
+    NETWORK,
+    PACK,
+    Slot,
+    Stage,
+    StageContext,
+    StageInputs,
+    Surroundings,
+    TrainingPlan,
+)
+from FlareMRCore.training.model_description import ModelDescription
 from FlareMRCore.training.pack_sources import PackGroup, build_pack, group_files, load_groups
 from FlareMRCore.training.parameters import TrainingParameters
 
@@ -43,24 +54,6 @@ class PackParameters:
     spacing_mm: float
     groups: tuple[str, ...] = ()
     target_labels: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ExportParameters:
-    """What people should know about a model, see `ModelDescription`, and how it is used.
-
-    Attributes:
-        feeding: of networks that were trained on pools.
-    """
-
-    model_id: str
-    title: str
-    version: str = "1"
-    description: str = ""
-    license: str = "not stated"
-    license_url: str = ""
-    open_license: bool = False
-    feeding: Feeding = field(default_factory=Feeding)
 
 
 def pack(
@@ -126,12 +119,20 @@ def train(
         device=training_device(context.device, threads=context.threads),
         initial=initial_state(start / WEIGHTS_NAME, parameters.builder) if start else None,
     )
-    shutil.copyfile(weights, context.folder / WEIGHTS_NAME)
-    text = json.dumps(json_values(asdict(parameters)), indent=1) + "\n"
-    write_text_atomically(context.folder / PARAMETERS_NAME, text)
-    (context.folder / NOTES).mkdir()
-    shutil.copyfile(context.work / "curve.csv", context.folder / NOTES / "curve.csv")
+    keep_training(weights, context, PARAMETERS_NAME, asdict(parameters))
     return ()
+
+
+def keep_training(
+    trained: Path, context: StageContext, parameters_name: str, parameters: Mapping[str, object]
+) -> None:
+    """Make what a training has left the stage's: `trained`, its parameters; the curve is a note."""
+    from FlareMRCore.training.curves import CURVE_NAME
+
+    shutil.copyfile(trained, context.folder / trained.name)
+    write_json_atomically(context.folder / parameters_name, parameters)
+    (context.folder / NOTES).mkdir()
+    shutil.copyfile(context.work / CURVE_NAME, context.folder / NOTES / CURVE_NAME)
 
 
 def training_plan(parameters: TrainingParameters) -> TrainingPlan:
@@ -141,7 +142,7 @@ def training_plan(parameters: TrainingParameters) -> TrainingPlan:
 
 
 def export_weights(
-    inputs: StageInputs, parameters: ExportParameters, context: StageContext
+    inputs: StageInputs, parameters: ModelDescription, context: StageContext
 ) -> tuple[RecipeCase, ...]:
     """A model folder for ``segment --weights``; each network as it was trained.
 
@@ -151,18 +152,9 @@ def export_weights(
     Raises:
         UsageError: two networks have one role.
     """
-    from FlareMRCore.training.model_folder import ModelDescription, own_networks, write_networks
+    from FlareMRCore.training.model_folder import own_networks, write_networks
     from FlareMRCore.training.pool_export import read_pool_training, trained_network
 
-    description = ModelDescription(
-        id=parameters.model_id,
-        title=parameters.title,
-        version=parameters.version,
-        description=parameters.description,
-        license=parameters.license,
-        license_url=parameters.license_url,
-        open_license=parameters.open_license,
-    )
     folders = inputs.folders["networks"]
     pooled = {f: read_pool_training(f / NETWORK_NAME) for f in folders if _is_pooled(f)}
     packed = tuple(folder for folder in folders if folder not in pooled)
@@ -178,7 +170,7 @@ def export_weights(
     write_networks(
         networks,
         context.folder,
-        description,
+        parameters,
         modalities=tuple(sorted(modalities)) if not packed else ("MR",),
     )
     return ()
@@ -223,3 +215,31 @@ def _spacing_mm(network: Path) -> tuple[str, float]:
     """Builder and training spacing of a trained network."""
     content = json.loads((network / PARAMETERS_NAME).read_text(encoding="utf-8"))
     return content["builder"], float(content["sampling"]["spacing_mm"])
+
+
+TRAINING_STAGES: Mapping[str, Stage] = MappingProxyType(
+    {
+        "pack": Stage(
+            1,
+            PackParameters,
+            pack,
+            PACK,
+            {"cases": Slot(CASES, many=True, required=False)},
+            external=group_digests,
+        ),
+        "train-segmentation": Stage(
+            2,
+            TrainingParameters,
+            train,
+            NETWORK,
+            {"packs": Slot(PACK, many=True), "initial": Slot(NETWORK, required=False)},
+            resumable=True,
+            common=True,
+            training=training_plan,
+        ),
+        "export-weights": Stage(
+            1, ModelDescription, export_weights, MODEL, {"networks": Slot(NETWORK, many=True)}
+        ),
+    }
+)
+"""Joined to STAGES."""

@@ -6,7 +6,6 @@ Labels of target cases are never read here.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
@@ -15,13 +14,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from FlareMRCore.data.atomic_file import write_text_atomically
+from FlareMRCore.data.atomic_file import write_json_atomically
 from FlareMRCore.data.volume import Volume
 from FlareMRCore.data.volume_io import read_volume, write_volume
 from FlareMRCore.errors import RecipeError
-from FlareMRCore.events import json_values
 from FlareMRCore.imaging.resampling import resample_to
-from FlareMRCore.pipeline.artifacts import NOTES
 from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import (
     CASE,
@@ -34,6 +31,7 @@ from FlareMRCore.pipeline.stage import (
     StageInputs,
     TrainingPlan,
 )
+from FlareMRCore.pipeline.stages_training import keep_training
 from FlareMRCore.pipeline.translator_inputs import (
     PARAMETERS_NAME,
     TranslatorParameters,
@@ -93,7 +91,7 @@ def train_translator(
 ) -> tuple[RecipeCase, ...]:
     """translator.pt and the parameters; the curve is a note. Continues from ``context.work``."""
     from FlareMRCore.training.segmentation import training_device
-    from FlareMRCore.training.translation import TRANSLATOR_NAME, train_translation
+    from FlareMRCore.training.translation import train_translation
     from FlareMRCore.training.translation_images import stored_images
 
     axes = len(parameters.training.patch_shape)
@@ -112,11 +110,7 @@ def train_translator(
         reporter=context.reporter,
         device=training_device(context.device, threads=context.threads),
     )
-    shutil.copyfile(path, context.folder / TRANSLATOR_NAME)
-    text = json.dumps(json_values(asdict(parameters)), indent=1) + "\n"
-    write_text_atomically(context.folder / PARAMETERS_NAME, text)
-    (context.folder / NOTES).mkdir()
-    shutil.copyfile(context.work / "curve.csv", context.folder / NOTES / "curve.csv")
+    keep_training(path, context, PARAMETERS_NAME, asdict(parameters))
     return ()
 
 
@@ -157,7 +151,7 @@ def collect_styles(
         found, _ = kmeans2(found, parameters.clusters, minit="++", rng=parameters.seed)
         names = [f"cluster{n}" for n in range(parameters.clusters)]
     content = {name: [round(float(v), 6) for v in c] for name, c in zip(names, found, strict=True)}
-    write_text_atomically(context.folder / STYLES_NAME, json.dumps(content, indent=1) + "\n")
+    write_json_atomically(context.folder / STYLES_NAME, content)
     return ()
 
 

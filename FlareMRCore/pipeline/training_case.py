@@ -23,6 +23,7 @@ from FlareMRCore.errors import DatasetError, GeometryError, InputError, UsageErr
 from FlareMRCore.pipeline.artifacts import digest_of
 from FlareMRCore.pipeline.case_labels import LABELS_NAME
 from FlareMRCore.pipeline.file_lock import try_lock
+from FlareMRCore.pipeline.output_paths import check_folder
 from FlareMRCore.pipeline.review_decisions import GRID_TOLERANCE_MM
 
 CORRECTIONS = "corrections"
@@ -169,12 +170,7 @@ def _require_usable(case_id: str, manifest: Path) -> None:
             code="usage.case",
             hint="Give another id with --case.",
         )
-    if not manifest.parent.is_dir():
-        raise UsageError(
-            f"The folder '{manifest.parent}' of the manifest does not exist.",
-            code="output.folder-missing",
-            hint="Create it or choose another folder.",
-        )
+    check_folder(manifest.parent)
 
 
 def _require_new(dataset: Dataset, case_id: str, image: Path) -> None:

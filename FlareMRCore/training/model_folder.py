@@ -9,6 +9,7 @@ from pathlib import Path
 
 from FlareMRCore.errors import UsageError
 from FlareMRCore.training.checkpoint import load_checkpoint
+from FlareMRCore.training.model_description import ModelDescription
 from FlareMRCore.weights.models import describe_file, save_entry
 from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry
 
@@ -17,19 +18,6 @@ FINE_SPACING_MM = 3.3
 """Where our networks did best on the validation images (Testing/benchmarks/weights.md)."""
 
 ROLES = {"flaremr-coarse": "coarse", "flaremr-fine": "fine", "flaremr-wide": "fine"}
-
-
-@dataclass(frozen=True, slots=True)
-class ModelDescription:
-    """What people should know about a model; see `WeightsEntry`."""
-
-    id: str
-    title: str
-    version: str = "1"
-    description: str = ""
-    license: str = "not stated"
-    license_url: str = ""
-    open_license: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +112,12 @@ def write_networks(
     specs: dict[str, NetworkSpec] = {}
     files = []
     for network in networks:
-        name = f"{description.id}-{network.role}.pt"
+        name = f"{description.model_id}-{network.role}.pt"
         shutil.copyfile(network.weights, folder / name)
         files.append(describe_file(folder / name))
         specs[network.role] = replace(network.spec, file=name)
     entry = WeightsEntry(
-        id=description.id,
+        id=description.model_id,
         version=description.version,
         title=description.title,
         description=description.description,

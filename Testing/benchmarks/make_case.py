@@ -19,7 +19,8 @@ from FlareMRCore.data.volume_io import write_volume
 from FlareMRCore.errors import WeightsError
 from FlareMRCore.networks.builders import build_network
 from FlareMRCore.training.checkpoint import export_state
-from FlareMRCore.training.model_folder import ModelDescription, write_model_folder
+from FlareMRCore.training.model_description import ModelDescription
+from FlareMRCore.training.model_folder import write_model_folder
 from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry, entries_as_text
 from FlareMRCore.weights.store import WeightsStore
 

@@ -43,7 +43,8 @@ from pathlib import Path
 import torch
 from FlareMRCore.networks.builders import build_network
 from FlareMRCore.training.checkpoint import export_state
-from FlareMRCore.training.model_folder import ModelDescription, write_model_folder
+from FlareMRCore.training.model_description import ModelDescription
+from FlareMRCore.training.model_folder import write_model_folder
 torch.manual_seed(3)
 folder = Path(sys.argv[1])
 export_state(folder / "coarse.pt", build_network("flaremr-coarse").state_dict(), "flaremr-coarse")

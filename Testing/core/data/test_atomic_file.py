@@ -12,7 +12,12 @@ from typing import BinaryIO
 
 import pytest
 
-from FlareMRCore.data.atomic_file import PARTIAL_SUFFIX, write_atomically, write_text_atomically
+from FlareMRCore.data.atomic_file import (
+    PARTIAL_SUFFIX,
+    write_atomically,
+    write_json_atomically,
+    write_text_atomically,
+)
 from FlareMRCore.errors import UsageError
 
 HANGING_WRITER = """
@@ -36,6 +41,14 @@ def test_content_replaces_the_old_file(tmp_path):
     write_text_atomically(path, "neu ü")
     assert path.read_bytes() == "neu ü".encode()
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_no_numbers_that_json_does_not_know(tmp_path):
+    path = tmp_path / "a.json"
+    write_json_atomically(path, {"file": Path("b"), "values": (1, float("nan"))})
+    assert path.read_text(encoding="utf-8") == (
+        '{\n "file": "b",\n "values": [\n  1,\n  null\n ]\n}\n'
+    )
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

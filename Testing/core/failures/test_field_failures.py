@@ -32,9 +32,9 @@ from FlareMRCore.pipeline.engine import Engine  # noqa: E402
 from FlareMRCore.pipeline.segment_case import segment_file  # noqa: E402
 from FlareMRCore.progress import SilentReporter  # noqa: E402
 from FlareMRCore.training.checkpoint import export_state  # noqa: E402
+from FlareMRCore.training.model_description import ModelDescription  # noqa: E402
 from FlareMRCore.training.model_folder import (  # noqa: E402
     ROLES,
-    ModelDescription,
     own_network,
     write_model_folder,
 )

@@ -40,10 +40,11 @@ from FlareMRCore.pipeline.stages_registration import PropagateParameters, Regist
 from FlareMRCore.pipeline.stages_results import EvaluateParameters, SegmentParameters
 from FlareMRCore.pipeline.stages_review import ApplyReviewParameters
 from FlareMRCore.pipeline.stages_stacks import SelectLongParameters, UnflipParameters
-from FlareMRCore.pipeline.stages_training import ExportParameters, PackParameters
+from FlareMRCore.pipeline.stages_training import PackParameters
 from FlareMRCore.pipeline.stages_translation import StyleParameters, TranslateParameters
 from FlareMRCore.pipeline.translator_inputs import TranslatorParameters
 from FlareMRCore.training.learning_parameters import TrainerParameters
+from FlareMRCore.training.model_description import ModelDescription
 from FlareMRCore.training.parameters import SamplingParameters, TrainingParameters
 from FlareMRCore.training.pool_parameters import PoolTrainingParameters
 from FlareMRCore.training.pool_preparation import PoolPreparation
@@ -161,7 +162,7 @@ SPECS = (
         TrainingParameters("flaremr-coarse", 2, warmup_steps=1, sampling=SAMPLING),
         packs="pack",
     ),
-    _spec("export-weights", ExportParameters("test-model", "Test"), networks="train"),
+    _spec("export-weights", ModelDescription("test-model", "Test"), networks="train"),
     replace(
         _spec(
             "segment",

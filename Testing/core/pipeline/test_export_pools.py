@@ -24,10 +24,11 @@ from FlareMRCore.networks.builders import build_network  # noqa: E402
 from FlareMRCore.pipeline.stage import StageContext, StageInputs  # noqa: E402
 from FlareMRCore.pipeline.stages import STAGES  # noqa: E402
 from FlareMRCore.pipeline.stages_pools import write_network_file  # noqa: E402
-from FlareMRCore.pipeline.stages_training import WEIGHTS_NAME, ExportParameters  # noqa: E402
+from FlareMRCore.pipeline.stages_training import WEIGHTS_NAME  # noqa: E402
 from FlareMRCore.progress import SilentReporter  # noqa: E402
 from FlareMRCore.training.checkpoint import export_state  # noqa: E402
 from FlareMRCore.training.feeding import Feeding  # noqa: E402
+from FlareMRCore.training.model_description import ModelDescription  # noqa: E402
 from FlareMRCore.training.pool_preparation import PoolPreparation  # noqa: E402
 from FlareMRCore.training.pool_targets import Target  # noqa: E402
 from FlareMRCore.weights.models import load_entry_from_path  # noqa: E402
@@ -65,7 +66,7 @@ def _export(folder: Path, *networks: Path, **feeding: Any) -> Path:
     out = folder / "model"
     out.mkdir()
     context = StageContext(out, folder / "work", SilentReporter())
-    parameters = ExportParameters("test", "Test", feeding=Feeding(**feeding))
+    parameters = ModelDescription("test", "Test", feeding=Feeding(**feeding))
     STAGES["export-weights"].run(StageInputs({}, {"networks": networks}), parameters, context)
     return out
 

@@ -92,7 +92,7 @@ def test_what_cannot_join_leaves_no_trace(tmp_path: Path, manifest: Path) -> Non
         add_training_case(manifest, image, tmp_path / "empty.nii.gz", NewCase())
     with pytest.raises(UsageError, match="cannot be the id"):
         add_training_case(manifest, image, elsewhere, NewCase(case_id="../x"))
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(UsageError, match="There is no folder"):
         add_training_case(tmp_path / "no" / "d.json", image, elsewhere, NewCase())
     assert list(manifest.parent.iterdir()) == []
 
