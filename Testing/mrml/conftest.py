@@ -25,3 +25,14 @@ def scene() -> Iterator[Any]:
     scene.Clear(True)
     yield scene
     scene.Clear(True)
+
+
+@pytest.fixture(scope="module")
+def application() -> Iterator[Any]:
+    """Qt's application with stand-ins for Slicer's widgets; skipped where there is no PySide6."""
+    pytest.importorskip("slicer", reason="needs the package slicer-core")
+    pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6", exc_type=ImportError)
+    from Testing.mrml.train_panels import train_application
+
+    with train_application() as found:
+        yield found

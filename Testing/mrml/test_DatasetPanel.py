@@ -21,15 +21,9 @@ from FlareMRCore.data.label_io import write_label_map
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.data.volume import LabelMap, Volume
 from FlareMRCore.data.volume_io import write_volume
-from Testing.mrml.train_panels import InProcess, train_application, train_panels, wait_for_commands
+from Testing.mrml.train_panels import InProcess, train_panels, wait_for_commands
 
 GRID = Geometry((6, 20, 20), (5.0, 4.0, 4.0))
-
-
-@pytest.fixture(scope="module")
-def application() -> Iterator[Any]:
-    with train_application() as found:
-        yield found
 
 
 @pytest.fixture

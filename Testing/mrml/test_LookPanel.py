@@ -16,13 +16,7 @@ import slicer.util
 
 from FlareMRCore.data.volume_io import read_volume
 from Testing.core.pipeline.sight_cases import run_sights
-from Testing.mrml.train_panels import train_application, train_panels, wait_for_commands
-
-
-@pytest.fixture(scope="module")
-def application() -> Iterator[Any]:
-    with train_application() as found:
-        yield found
+from Testing.mrml.train_panels import train_panels, wait_for_commands
 
 
 @pytest.fixture(scope="module")

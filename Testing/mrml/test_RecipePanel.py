@@ -12,35 +12,13 @@ pytest.importorskip("slicer", reason="needs the package slicer-core")
 pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6", exc_type=ImportError)
 from FlareMRCore.cli.main import main
 from FlareMRCore.pipeline.recipe_parsing import load_recipe
-from Testing.mrml.train_panels import InProcess, train_application, train_panels, wait_for_commands
+from Testing.core.pipeline.recipe_texts import TWO
+from Testing.mrml.train_panels import InProcess, train_panels, wait_for_commands
 
-TWO = """
-name = "two"
-title = "Two"
-description = "Makes and resamples phantoms."
-
-[[stage]]
-id = "cohort"
-use = "phantom-cohort"
-ct_cases = 1
-test_cases = 0
-spacing_mm = 24.0
-
-[[stage]]
-id = "finer"
-use = "resample"
-input = "cohort"
-spacing_mm = [20.0, 20.0, 20.0]
-
+RECIPE = f"""{TWO}
 [presets.mini.finer]
 spacing_mm = [22.0, 22.0, 22.0]
 """
-
-
-@pytest.fixture(scope="module")
-def application() -> Iterator[Any]:
-    with train_application() as found:
-        yield found
 
 
 @pytest.fixture
@@ -54,7 +32,7 @@ def panels(application: Any, scene: Any, tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def two(panels: Any, tmp_path: Path) -> Path:
     path = tmp_path / "two.toml"
-    path.write_text(TWO, encoding="utf-8")
+    path.write_text(RECIPE, encoding="utf-8")
     panels.panels["Recipe"].openFile(path)
     wait_for_commands(panels)
     return path

@@ -22,11 +22,11 @@ from FlareMRCore.pipeline.methods_text import methods_text
 from FlareMRCore.pipeline.run_results import ablation_rows, ablation_table, run_scores, scores_table
 from FlareMRCore.pipeline.stage import PACK
 from FlareMRCore.weights.store import WeightsStore
+from Testing.core.pipeline.recipe_texts import ONE
 from Testing.core.pipeline.scored_runs import MODEL_RECIPE, scored_run
 from Testing.mrml import stand_in_qt
 from Testing.mrml.train_panels import (
     InProcess,
-    train_application,
     train_panels,
     wait_for_commands,
     wait_until,
@@ -34,24 +34,6 @@ from Testing.mrml.train_panels import (
 
 SEG_UI = Path(__file__).resolve().parents[2] / "FlareMRSeg" / "Resources" / "UI"
 SEG_TABS = ("Segment", "Batch", "Weights", "Setup")
-COHORT = """
-name = "one"
-title = "One"
-description = "Makes a phantom."
-
-[[stage]]
-id = "cohort"
-use = "phantom-cohort"
-ct_cases = 1
-test_cases = 1
-spacing_mm = 24.0
-"""
-
-
-@pytest.fixture(scope="module")
-def application() -> Iterator[Any]:
-    with train_application() as found:
-        yield found
 
 
 @pytest.fixture
@@ -279,7 +261,7 @@ def test_methods_are_shown_copied_and_saved(
 
 def test_a_job_goes_out_and_comes_back(panels: Any, store: ArtifactStore, tmp_path: Path) -> None:
     recipe = tmp_path / "one.toml"
-    recipe.write_text(COHORT, encoding="utf-8")
+    recipe.write_text(ONE, encoding="utf-8")
     panels.session.parameterNode.recipe = str(recipe)
     panel = panels.panels["Result"]
     panels.session.dialogs.path = tmp_path

@@ -22,15 +22,9 @@ from FlareMRCore.data.label_io import read_label_map
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.pipeline.run_reading import runs_of
 from Testing.core.pipeline.review_cases import run_reviewed
-from Testing.mrml.train_panels import train_application, train_panels, wait_for_commands
+from Testing.mrml.train_panels import train_panels, wait_for_commands
 
 SPLEEN = organ_table().by_id("spleen").value
-
-
-@pytest.fixture(scope="module")
-def application() -> Iterator[Any]:
-    with train_application() as found:
-        yield found
 
 
 @pytest.fixture

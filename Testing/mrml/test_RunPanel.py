@@ -23,7 +23,6 @@ from FlareMRCore.pipeline.runner import RunOptions, run_recipe
 from FlareMRCore.progress import SilentReporter
 from Testing.core.pipeline.recipe_fakes import RECIPE, STAGES, fake_recipe
 from Testing.mrml.train_panels import (
-    train_application,
     train_panels,
     wait_for_commands,
     wait_until,
@@ -42,12 +41,6 @@ test_cases = 0
 spacing_mm = 24.0
 """
 CURVE = "step,loss,rate,case,seconds,validation\n10,2.0,0.1,a,0.5,\n20,1.5,0.1,b,0.5,0.4\n"
-
-
-@pytest.fixture(scope="module")
-def application() -> Iterator[Any]:
-    with train_application() as found:
-        yield found
 
 
 @pytest.fixture

@@ -15,13 +15,7 @@ from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.runner import RunOptions, run_recipe
 from FlareMRCore.progress import SilentReporter
 from Testing.core.pipeline.recipe_fakes import RECIPE, STAGES, fake_recipe
-from Testing.mrml.train_panels import TABS, train_application, train_panels
-
-
-@pytest.fixture(scope="module")
-def application() -> Iterator[Any]:
-    with train_application() as found:
-        yield found
+from Testing.mrml.train_panels import TABS, train_panels
 
 
 @pytest.fixture

@@ -30,13 +30,7 @@ from Testing.mrml.adaptation_steps import (
     made_cases,
     person,
 )
-from Testing.mrml.train_panels import InProcess, train_application, train_panels, wait_until
-
-
-@pytest.fixture(scope="module")
-def application() -> Iterator[Any]:
-    with train_application() as found:
-        yield found
+from Testing.mrml.train_panels import InProcess, train_panels, wait_until
 
 
 @pytest.fixture

@@ -18,17 +18,11 @@ import slicer.util
 from PySide6 import QtWidgets
 
 from Testing.mrml import stand_in_qt
-from Testing.mrml.train_panels import AnswersStandIn, train_application, wait_until
+from Testing.mrml.train_panels import AnswersStandIn, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UI = REPOSITORY / "FlareMRSeg" / "Resources" / "UI"
 SEGMENTER = Path(__file__).with_name("stand_in_segmenter.py")
-
-
-@pytest.fixture(scope="module")
-def application() -> Iterator[QtWidgets.QApplication]:
-    with train_application() as found:
-        yield found
 
 
 @pytest.fixture

@@ -14,54 +14,7 @@ from driving import JOB_TIMEOUT_S, need_engine, screenshot, wait_until, widget
 from train_cases import train_panels
 
 WEIGHTS = "two-steps"
-RECIPE = f"""
-name = "two-steps"
-title = "Two steps"
-description = "Nothing useful is learned in two steps."
-
-[[stage]]
-id = "cohort"
-use = "phantom-cohort"
-ct_cases = 2
-test_cases = 1
-spacing_mm = 16.0
-
-[[stage]]
-id = "packed"
-use = "pack"
-input = "cohort"
-where = {{ domain = "source" }}
-spacing_mm = 16.0
-
-[[stage]]
-id = "trained"
-use = "train-segmentation"
-inputs = {{ packs = "packed" }}
-builder = "flaremr-coarse"
-steps = 2
-sampling = {{ spacing_mm = 16.0, shapes = [[16, 16, 16]], shape_shares = [1.0] }}
-
-[[stage]]
-id = "export"
-use = "export-weights"
-inputs = {{ networks = "trained" }}
-model_id = "{WEIGHTS}"
-title = "Two steps"
-license = "CC0-1.0"
-open_license = true
-
-[[stage]]
-id = "segmented"
-use = "segment"
-inputs = {{ cases = "cohort", model = "export" }}
-where = {{ part = "default/test" }}
-
-[[stage]]
-id = "scores"
-use = "evaluate"
-inputs = {{ predictions = "segmented", references = "cohort" }}
-modes = ["standard"]
-"""
+RECIPE = Path(__file__).resolve().parents[1] / "core" / "pipeline" / "two-steps.toml"
 
 
 class TrainResult(unittest.TestCase):
@@ -75,10 +28,8 @@ class TrainResult(unittest.TestCase):
         self.folder = Path(folder.name)
         self.addCleanup(self.panels.openTab, "Dataset")
         self.panels.session.chooseStore(self.folder / "store")
-        (self.folder / "two-steps.toml").write_text(RECIPE, encoding="utf-8")
         store = str(self.folder / "store")
-        recipe = str(self.folder / "two-steps.toml")
-        self.command(["recipe", "run", recipe, "--store", store, "--device", "cpu"])
+        self.command(["recipe", "run", str(RECIPE), "--store", store, "--device", "cpu"])
         self.panels.openTab("Result")
         self.panel = self.panels.panels["Result"]
 

@@ -8,20 +8,9 @@ from FlareMRCore.cli.main import main
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.methods_text import methods_text
 from FlareMRCore.pipeline.run_results import ablation_rows, ablation_table, run_scores, scores_table
+from Testing.core.pipeline.recipe_texts import ONE
 from Testing.core.pipeline.scored_runs import MODEL_RECIPE, RECIPE, scored_run
 
-COHORT = """
-name = "one"
-title = "One"
-description = "Makes a phantom."
-
-[[stage]]
-id = "cohort"
-use = "phantom-cohort"
-ct_cases = 1
-test_cases = 1
-spacing_mm = 24.0
-"""
 Capture = pytest.CaptureFixture[str]
 
 
@@ -115,7 +104,7 @@ def test_a_job_goes_out_and_comes_back(
     tmp_path: Path, store: ArtifactStore, capsys: Capture
 ) -> None:
     recipe = tmp_path / "one.toml"
-    recipe.write_text(COHORT, encoding="utf-8")
+    recipe.write_text(ONE, encoding="utf-8")
     job, inside = tmp_path / "job", tmp_path / "job" / "store"
     words = ["--store", str(store.root)]
     assert main(["recipe", "export-job", str(recipe), *words, "-o", str(job)]) == 0

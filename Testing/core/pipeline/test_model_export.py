@@ -24,77 +24,15 @@ from FlareMRCore.weights.store import WeightsStore
 
 pytestmark = pytest.mark.torch
 REPOSITORY = Path(__file__).resolve().parents[3]
-TRAINING = """
-use = "train-segmentation"
-steps = 2
-sampling = { spacing_mm = 16.0, shapes = [[16, 16, 16]], shape_shares = [1.0] }
-"""
-RECIPE = f"""
-name = "two-steps"
-title = "Two steps"
-description = "Two networks, two steps each."
-
-[[stage]]
-id = "cohort"
-use = "phantom-cohort"
-ct_cases = 2
-test_cases = 1
-spacing_mm = 16.0
-
-[[stage]]
-id = "packed"
-use = "pack"
-input = "cohort"
-where = {{ domain = "source" }}
-spacing_mm = 16.0
-
-[[stage]]
-id = "base"
-inputs = {{ packs = "packed" }}
-builder = "flaremr-base"
-{TRAINING}
-[[stage]]
-id = "coarse"
-inputs = {{ packs = "packed", initial = "base" }}
-builder = "flaremr-coarse"
-{TRAINING}
-[[stage]]
-id = "export"
-use = "export-weights"
-inputs = {{ networks = "coarse" }}
-model_id = "two-steps"
-title = "Two steps"
-license = "CC0-1.0"
-open_license = true
-
-[[stage]]
-id = "segmented"
-use = "segment"
-inputs = {{ cases = "cohort", model = "export" }}
-where = {{ part = "default/test" }}
-
-[[stage]]
-id = "scores"
-use = "evaluate"
-inputs = {{ predictions = "segmented", references = "cohort" }}
-modes = ["standard"]
-organs = ["liver", "spleen"]
-"""
+RECIPE = Path(__file__).with_name("two-steps.toml")
 OPTIONS = RunOptions(device="cpu", threads=1)
 REPORTER = SilentReporter()
 
 
 @pytest.fixture(scope="module")
-def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recipe") / "two-steps.toml"
-    path.write_text(RECIPE, encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def run(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> RunReading:
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunReading:
     store = ArtifactStore(tmp_path_factory.mktemp("store"))
-    recipe = load_recipe(str(recipe_file))
+    recipe = load_recipe(str(RECIPE))
     return read_run(run_recipe(recipe, None, store, REPORTER, OPTIONS).folder)
 
 
@@ -133,10 +71,10 @@ def test_only_finished_models_are_exported(run: RunReading, tmp_path: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="run.sh is a bash script")
-def test_two_processes_run_an_exported_job(recipe_file: Path, tmp_path: Path) -> None:
+def test_two_processes_run_an_exported_job(tmp_path: Path) -> None:
     """Under torchrun, both trainings of the recipe; then the results are taken over here."""
     store = ArtifactStore(tmp_path / "store")
-    recipe = load_recipe(str(recipe_file))
+    recipe = load_recipe(str(RECIPE))
     job = tmp_path / "job"
     export_job(recipe, None, store, job, reporter=REPORTER)
     environment = {

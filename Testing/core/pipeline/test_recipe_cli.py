@@ -5,31 +5,13 @@ import pytest
 
 from FlareMRCore.cli.main import main
 from FlareMRCore.events import parse_event
-
-COHORT = """
-name = "two"
-title = "Two"
-description = "Makes and resamples phantoms."
-
-[[stage]]
-id = "cohort"
-use = "phantom-cohort"
-ct_cases = 1
-test_cases = 1
-spacing_mm = 24.0
-
-[[stage]]
-id = "finer"
-use = "resample"
-input = "cohort"
-spacing_mm = [20.0, 20.0, 20.0]
-"""
+from Testing.core.pipeline.recipe_texts import TWO
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> str:
     path = tmp_path / "two.toml"
-    path.write_text(COHORT, encoding="utf-8")
+    path.write_text(TWO, encoding="utf-8")
     return str(path)
 
 
@@ -47,9 +29,7 @@ def test_check_reports_mistakes(
 ) -> None:
     assert main(["recipe", "check", recipe]) == 0
     bad = tmp_path / "bad.toml"
-    bad.write_text(
-        COHORT.replace("ct_cases", "ct_case").replace('"cohort"\nsp', '"x"\nsp'), "utf-8"
-    )
+    bad.write_text(TWO.replace("ct_cases", "ct_case").replace('"cohort"\nsp', '"x"\nsp'), "utf-8")
     assert main(["recipe", "check", str(bad)]) == 2
     err = capsys.readouterr().err
     assert "unknown key 'ct_case' (did you mean 'ct_cases'?)" in err

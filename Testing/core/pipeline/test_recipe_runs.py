@@ -14,32 +14,15 @@ import pytest
 
 from FlareMRCore.cli.main import main
 from FlareMRCore.pipeline.run_reading import RunReading, read_run
+from Testing.core.pipeline.recipe_texts import TWO
 
-COHORT = """
-name = "two"
-title = "Two"
-description = "Makes and resamples phantoms."
-
-[[stage]]
-id = "cohort"
-use = "phantom-cohort"
-ct_cases = 1
-test_cases = 0
-spacing_mm = 24.0
-
-[[stage]]
-id = "finer"
-use = "resample"
-input = "cohort"
-spacing_mm = [20.0, 20.0, 20.0]
-"""
 TIMEOUT_S = 60.0
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "two.toml"
-    path.write_text(COHORT, encoding="utf-8")
+    path.write_text(TWO, encoding="utf-8")
     return path
 
 
@@ -103,7 +86,7 @@ def test_a_killed_run_is_found_and_resumed(
 def test_mistakes_are_told_before_anything_starts(
     capsys: pytest.CaptureFixture[str], recipe: Path, tmp_path: Path
 ) -> None:
-    recipe.write_text(COHORT.replace("spacing_mm = 24.0", "spacing = 24.0"), encoding="utf-8")
+    recipe.write_text(TWO.replace("spacing_mm = 24.0", "spacing = 24.0"), encoding="utf-8")
     store = tmp_path / "store"
     assert main(["recipe", "start", str(recipe), "--store", str(store)]) == 2
     assert "unknown key 'spacing'" in capsys.readouterr().err
