@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -79,24 +79,48 @@ def test_no_training_is_handed_labels_of_the_target(name: str, preset: str, prof
     specs = _specs(recipe)
     for spec in recipe.stages:
         if spec.use == "train-pools":
-            origins = {use for source in spec.inputs["labeled"] for use in _origins(source, specs)}
+            origins = _origins(spec.inputs["labeled"], specs)
             assert origins <= {"source", "segment"}, spec.id
 
 
-def _origins(source: str, specs: Mapping[str, StageSpec]) -> set[str]:
-    """Where the labels of a stage's cases come from: the source domain, or a model."""
-    spec = specs[source]
-    if spec.use == "segment":
-        return {"segment"}
-    if spec.where.domain == "source":
-        return {"source"}
-    carriers = {
-        "adopt-labels": "labels",
-        "propagate-labels": "labeled",
-        "filter-kidney": "references",
+@pytest.mark.parametrize(("name", "preset", "profile"), _variants())
+def test_people_are_heard_before_a_training(name: str, preset: str, profile: str) -> None:
+    """Between the network that labels and the training there is a review.
+
+    Not in the second stage of he2024, whose labels the kidneys judge.
+    """
+    specs = _specs(load_recipe(name, preset=preset, profile=profile))
+    unheard = {
+        spec.id
+        for spec in specs.values()
+        if spec.use == "train-pools"
+        and "segment" in _origins(spec.inputs["labeled"], specs, ends=("segment", "apply-review"))
     }
-    slot = carriers.get(spec.use) or next(iter(STAGES[spec.use].slots))
-    return {found for name in spec.inputs[slot] for found in _origins(name, specs)}
+    assert unheard == ({"train-2"} if name == "he2024" else set())
+
+
+def _origins(
+    sources: Sequence[str], specs: Mapping[str, StageSpec], ends: Sequence[str] = ("segment",)
+) -> set[str]:
+    """Where the labels of some stages' cases come from: the source domain, or a kind of stage."""
+    found: set[str] = set()
+    for spec in (specs[name] for name in sources):
+        if spec.use in ends:
+            found.add(spec.use)
+        elif spec.where.domain == "source":
+            found.add("source")
+        else:
+            slot = _CARRIERS.get(spec.use) or next(iter(STAGES[spec.use].slots))
+            found |= _origins(spec.inputs[slot], specs, ends)
+    return found
+
+
+_CARRIERS = {
+    "adopt-labels": "labels",
+    "propagate-labels": "labeled",
+    "filter-kidney": "references",
+}
+"""Inputs that labels come from, where that is not the first one."""
 
 
 @pytest.mark.parametrize(("name", "preset", "profile"), _variants())
@@ -112,7 +136,9 @@ def test_the_profiles_of_li_differ_only_where_paper_and_code_do() -> None:
     paper, code = (_specs(load_recipe("li2024", profile=name)) for name in ("paper", "code"))
     assert set(code) - set(paper) == {"confident-2"}
     changed = {name for name in paper if paper[name] != code[name]}
-    assert changed == {"filtered-1", "filtered-2", "shared-1", "shared-2", "predicted-2"}
+    filters = {"filtered-1", "filtered-2", "reviewed-2"}
+    assert changed == {*filters, "shared-1", "shared-2", "predicted-2"}
+    assert code["reviewed-2"].inputs["cases"] == ("confident-2",)
 
 
 def test_safe_profiles_change_intensities_filters_and_metric_only() -> None:
