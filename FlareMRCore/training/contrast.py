@@ -42,7 +42,12 @@ CURVE_KNOTS = 7
 
 
 def random_appearance(
-    tissues: Tensor, hounsfield: Tensor, rng: Generator, *, shares: tuple[float, float, float]
+    tissues: Tensor,
+    hounsfield: Tensor,
+    rng: Generator,
+    *,
+    shares: tuple[float, float, float],
+    network_share: float,
 ) -> Tensor:
     """Image (K, J, I), arbitrary units, of a tissue map (K, J, I) int64 and CT (K, J, I).
 
@@ -51,12 +56,13 @@ def random_appearance(
         hounsfield: CT values; for label maps without CT the table's values plus texture.
         rng: source of all randomness.
         shares: probabilities of the families physics, random and curve.
+        network_share: probability of the random network after a curve.
 
     Negative values are fat out of phase; `corrupt` takes the magnitude.
     """
     family = rng.choice(3, p=np.array(shares) / sum(shares))
     if family == 2:
-        return curve_appearance(tissues, hounsfield, rng)
+        return curve_appearance(tissues, hounsfield, rng, network_share=network_share)
     table = physics_signals(rng) if family == 0 else random_signals(rng)
     image = _paint(tissues, hounsfield, table, rng)
     if rng.random() < OPPOSED_SHARE:
@@ -102,11 +108,13 @@ def random_signals(rng: Generator) -> Table:
     return signal
 
 
-def curve_appearance(tissues: Tensor, hounsfield: Tensor, rng: Generator) -> Tensor:
-    """The CT (K, J, I) through a random curve, a random shallow network and organ offsets."""
+def curve_appearance(
+    tissues: Tensor, hounsfield: Tensor, rng: Generator, *, network_share: float
+) -> Tensor:
+    """The CT (K, J, I) through a random curve, perhaps a random network, and organ offsets."""
     x = ((hounsfield.clamp(-125, 275) + 125) / 400).clamp(0, 1)
     image = through_random_curve(x, rng)
-    if rng.random() < 0.6:
+    if rng.random() < network_share:
         image = _random_network(image, rng)
     if rng.random() < 0.6:
         offsets = _tie(rng.normal(0, 0.2, (TISSUE_COUNT, 1)).astype(np.float32), rng, 0.8)[:, 0]

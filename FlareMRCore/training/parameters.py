@@ -20,6 +20,7 @@ class SamplingParameters:
         scale: largest relative scaling of all axes together; a third of it for each axis alone.
         elastic_mm: largest standard deviation of the elastic displacement.
         contrast_shares: families physics, random and curve of `random_appearance`.
+        network_share: of the curves, those followed by a random shallow network.
         keep_ct: share of CT samples shown as they are.
         border_share: share of samples whose last voxels along each axis repeat the border, as
             they do where the engine fills an image up to the size that the network takes.
@@ -34,6 +35,7 @@ class SamplingParameters:
     scale: float = 0.2
     elastic_mm: float = 8.0
     contrast_shares: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    network_share: float = 0.6
     keep_ct: float = 0.05
     border_share: float = 0.0
     organ_share: float = 0.0

@@ -95,7 +95,13 @@ def _image(
     image = image + low
     if case.kind == "ct" and rng.random() < parameters.keep_ct:
         return image
-    signal = random_appearance(tissues, image, rng, shares=parameters.contrast_shares)
+    signal = random_appearance(
+        tissues,
+        image,
+        rng,
+        shares=parameters.contrast_shares,
+        network_share=parameters.network_share,
+    )
     noise = smooth_noise(tissues.shape, rng, cells=STRUCTURE_CELLS)
     signal = add_inner_structure(signal, tissues, image, noise, parameters.spacing_mm, rng)
     return corrupt(signal, parameters.spacing_mm, rng)

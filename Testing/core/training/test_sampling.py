@@ -96,10 +96,24 @@ def test_each_family_shows_the_organs(family: int) -> None:
         torch.from_numpy(case.image.astype(np.float32)),
         np.random.default_rng(3),
         shares=(shares[0], shares[1], shares[2]),
+        network_share=0.6,
     )
     assert image.shape == case.labels.shape
     liver, rest = image[case.labels == 1], image[case.tissues == 43]
     assert abs(float(liver.mean() - rest.mean())) > 0.01 * float(image.max())
+
+
+def test_curves_come_with_and_without_the_random_network() -> None:
+    case = tiny_case(0)
+    parameters = replace(STILL, contrast_shares=(0.0, 0.0, 1.0), keep_ct=0.0)
+    for seed in range(3):
+        never, usual, always = (
+            draw_sample((case,), replace(parameters, network_share=s), np.random.default_rng(seed))
+            for s in (0.0, SamplingParameters().network_share, 1.0)
+        )
+        assert torch.equal(never.labels, always.labels)
+        assert not torch.equal(never.image, always.image)
+        assert torch.equal(usual.image, never.image) != torch.equal(usual.image, always.image)
 
 
 def test_unlabeled_voxels_between_labels_are_fat_and_outside_is_air() -> None:
