@@ -131,6 +131,8 @@ def _task(
 
 
 def _objectives(batch: Batch, state: TrainingState) -> Iterator[Objective]:
-    logits = state.network(batch.tensors["image"][None])[0]
+    output = state.network(batch.tensors["image"][None])
+    # Of networks that also answer at coarser levels, the finest answer alone is taught.
+    logits = (output if isinstance(output, torch.Tensor) else output[0])[0]
     labels, allowed = batch.tensors["labels"], batch.tensors["allowed"]
     yield Objective(GROUP, marginal_dice_ce(logits, labels, allowed))

@@ -22,6 +22,18 @@ from FlareMRCore.networks.subvoxel_unet import SubvoxelUNet
 CPU = torch.device("cpu")
 
 
+class TwoAnswers(torch.nn.Module):
+    """Logits at full and at half resolution, as networks with deep supervision give them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fine, self.coarse = torch.nn.Conv3d(1, 14, 1), torch.nn.Conv3d(1, 14, 1)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [self.fine(x), self.coarse(torch.nn.functional.avg_pool3d(x, 2))]
+
+
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network of a few thousand parameters under any name."""
@@ -51,6 +63,16 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     losses = [float(row.split(",")[1]) for row in rows]
     assert len(losses) == 60
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+def test_of_a_network_with_several_answers_the_finest_is_taught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmentation, "build_network", lambda name: TwoAnswers())
+    path = _train(tmp_path, _parameters(2), SilentReporter())
+    trained, start = load_checkpoint(path)["state_dict"], TwoAnswers().state_dict()
+    assert not torch.allclose(trained["fine.weight"].float(), start["fine.weight"], atol=1e-3)
+    assert torch.allclose(trained["coarse.weight"].float(), start["coarse.weight"], atol=1e-3)
 
 
 def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
