@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from FlareMRCore.errors import InputError, UsageError
 from FlareMRCore.networks.blocks import initialize_convolutions
+from FlareMRCore.networks.subvoxel_unet import convolve
 from FlareMRCore.networks.swin import (
     INITIAL_DEVIATION,
     SwinBlock,
@@ -187,8 +188,9 @@ class ParallelLevel(nn.Module):
     def forward(self, local: Tensor, other: Tensor) -> Tensor:
         """Convolutions of `local` plus the second branch of `other`."""
         second = other if self.swin is None else self.swin(other)
-        total: Tensor = self.convs(local) + second
-        return total
+        for layer in self.convs:
+            local = convolve(layer, local) if isinstance(layer, nn.Conv3d) else layer(local)
+        return local + second
 
 
 class SwinPair(nn.Module):

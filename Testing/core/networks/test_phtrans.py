@@ -12,7 +12,12 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from FlareMRCore.errors import InputError, UsageError  # noqa: E402
-from FlareMRCore.networks.phtrans import PHTrans, PHTransPlan, drop_path_rate  # noqa: E402
+from FlareMRCore.networks.phtrans import (  # noqa: E402
+    ParallelLevel,
+    PHTrans,
+    PHTransPlan,
+    drop_path_rate,
+)
 from FlareMRCore.networks.swin import SwinBlock  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -56,6 +61,22 @@ def test_training_returns_four_resolutions_and_reaches_every_parameter(
     ]
     sum(level.square().mean() for level in outputs).backward()
     assert [n for n, p in network.named_parameters() if p.grad is None] == []
+
+
+def test_gradients_over_two_slices_are_right_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    plan = replace(TINY, base_channels=16, max_channels=200, drop_path=0.0, dropout=0.0)
+    level = ParallelLevel(plan, 4, decoder=False)
+    x = torch.randn((1, plan.channels(4), *plan.shape(4)))
+    gradients = []
+    for enabled in (True, False):
+        level.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            y = level(x, x)
+        y.float().square().mean().backward()
+        gradients.append([level.convs[n].weight.grad.clone() for n in (0, 4)])
+    for half, full in zip(*gradients, strict=True):
+        assert (half - full).norm() < 0.1 * full.norm()
 
 
 def test_two_samples_give_what_each_gives_alone(image: torch.Tensor) -> None:
