@@ -86,7 +86,7 @@ def _table(data: Path, engine: Engine, title: str) -> list[str]:
     t2 = []
     for case in CASES:
         started = time.perf_counter()
-        scores = _scores(data, case, engine)
+        scores = case_scores(data, case, engine)
         seconds = time.perf_counter() - started
         cells = ", ".join(
             f"{s.organ} {s.dice:.3f}/{s.surface_dice:.3f}" for s in scores["standard"]
@@ -106,7 +106,12 @@ def _table(data: Path, engine: Engine, title: str) -> list[str]:
     return lines
 
 
-def _scores(data: Path, case: Case, engine: Engine) -> dict[str, list[OrganScore]]:
+def case_scores(data: Path, case: Case, engine: Engine) -> dict[str, list[OrganScore]]:
+    """Scores of the annotated organs of a case, by convention ("standard" and "flare").
+
+    Raises:
+        FlareMRError: an image or label map cannot be read, or not segmented.
+    """
     labels = organ_table().subset(case.organs)
     reference = _restricted(read_label_map(data / case.labels), labels)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,119 @@
+"""ABLATION.md from ablation.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from statistics import fmean
+from typing import Any
+
+from ablation_rows import FURTHER_STEPS, ROWS, STEPS, Row
+
+Found = Mapping[str, Mapping[str, Any]]
+DICE, SURFACE_DICE = 0, 1
+LARGE = ("liver", "right_kidney", "spleen", "left_kidney", "stomach")
+T2, UKAT, EXAMPLE = "T2-SPIR", "UKAT", "TotalSegmentator"
+"""Beginnings of the names of the validation cases."""
+
+INTRODUCTION = f"""\
+# What each part of the training brings
+
+    PYTHONPATH=. OMP_NUM_THREADS=1 python Testing/benchmarks/ablation.py DATA
+
+Every row is the narrow network `flaremr-base` (1.8 M parameters) at 8 mm, from random weights,
+{STEPS} steps in bfloat16, samples of 32x24x40 or 16x24x40 voxels, learning rate 2e-3, seed 0; its
+moving average is exported and scored with the engine on the validation images alone. That is far
+less training than the bundled weights had (see `weights.md`): the table is about differences, not
+about what can be reached. `T2-SPIR`: four cases, liver, kidneys and spleen, mean DSC, lowest organ
+of any case, mean NSD. `UKAT`: right and left kidney of one coronal gradient echo. `T1`: mean DSC of
+liver, kidneys, spleen and stomach of one example whose labels another model made. Minutes are
+processor time of the row's own training. This file is written by `ablation.py` from
+`ablation.json`.
+"""
+TABLES = {
+    "data": f"""\
+## What is learned from
+
+CT and their label maps: the 30 of BTCV (no phantoms, no other CT). In b and c every image passes
+through a curve, in b with random offsets of organs (from the label maps) and the simulated MR
+artifacts that all random contrasts have; c adds shallow random networks to 60 % of the curves. d
+paints half of the images with signal equations and a quarter with random gray values, organ by
+organ; a quarter are those of c. f adds 8 T2-SPIR, one T1 in and out of phase and one gradient echo
+with their partial labels, and is the only row that reads labels of MR. g continues e for
+{FURTHER_STEPS} steps with the same MR and a coronal HASTE, labeled by e itself: images whose liver,
+kidneys or spleen have 0.2 or 1.8 times the mean volume in CT are left out, voxels with a
+probability under 0.85 and other organs are not taught.
+""",
+    "maps": """\
+## Number of label maps
+
+As d, with so many of the 30 CT, drawn at random; smaller sets are not parts of larger ones.
+""",
+    "network": """\
+## Network
+
+As e, with samples of 32x32x48 voxels, the only shape that this PHTrans takes. Equal cost is meant
+as processor time of a training step; steps are chosen so that minutes are the same. In arithmetic
+of one evaluation, PHTrans has 3.4 GMACs and 6.7 M parameters, the residual U-Net 6.5 and 1.8 M.
+""",
+    "mode": """\
+## Mode
+
+The weights of e as they are. Without a fine network, fast and standard are the same.
+""",
+    "spacing": """\
+## Resolution
+
+As d at 6 mm, with as many voxels per sample, which then show less of the abdomen.
+""",
+}
+READING = """\
+## What the table says, and what not
+
+"""
+
+
+def results_text(found: Found) -> str:
+    """All of ABLATION.md."""
+    parts = [INTRODUCTION]
+    for name, words in TABLES.items():
+        rows = tuple(row for row in ROWS if row.id.startswith(f"{name}/"))
+        parts += [words, "\n".join((*table_lines(rows, found), "")), *_notes(rows, found)]
+    machines = sorted({result["machine"] for result in found.values()})
+    parts.append(f"Machine: {'; '.join(machines) or 'none yet'}; other work used it too.\n")
+    return "\n".join([*parts, READING]).rstrip() + "\n"
+
+
+def table_lines(rows: tuple[Row, ...], found: Found) -> Iterator[str]:
+    """The Markdown table of some rows; those without a result say so."""
+    yield "| row | T2-SPIR DSC | lowest | NSD | UKAT | T1 | cases | steps | seed | min |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for row in rows:
+        if row.id not in found:
+            yield f"| {row.title} | not run |" + " |" * 8
+            continue
+        result = found[row.id]
+        cells = (*scores(result), result["cases"], row.steps, row.seed, f"{result['minutes']:.1f}")
+        yield f"| {row.title} | {' | '.join(str(cell) for cell in cells)} |"
+
+
+def scores(result: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    """Mean DSC, lowest DSC and NSD of the T2-SPIR; DSC of the UKAT kidneys and of the T1."""
+    t2 = [v for organs in _cases(result, T2) for v in organs.values()]
+    kidneys = [v for organs in _cases(result, UKAT) for v in organs.values()]
+    large = [organs[organ] for organs in _cases(result, EXAMPLE) for organ in LARGE]
+    return (
+        f"{fmean(v[DICE] for v in t2):.3f}",
+        f"{min(v[DICE] for v in t2):.2f}",
+        f"{fmean(v[SURFACE_DICE] for v in t2):.3f}",
+        " ".join(f"{v[DICE]:.2f}" for v in kidneys),
+        f"{fmean(v[DICE] for v in large):.2f}",
+    )
+
+
+def _cases(result: Mapping[str, Any], beginning: str) -> list[Mapping[str, list[float]]]:
+    return [organs for name, organs in result["scores"].items() if name.startswith(beginning)]
+
+
+def _notes(rows: tuple[Row, ...], found: Found) -> list[str]:
+    notes = [(row.title, found.get(row.id, {}).get("note", "")) for row in rows]
+    return [f"{title}: {note}.\n" for title, note in notes if note]

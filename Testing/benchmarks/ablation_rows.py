@@ -1,0 +1,101 @@
+"""Rows of the ablation: what each network is trained on, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from FlareMRCore.training.parameters import SamplingParameters, TrainingParameters
+
+STEPS = 500
+"""Of every training from random weights but those of PHTrans."""
+FURTHER_STEPS = 250
+SPACING_MM = 8.0
+RESIDUAL, PHTRANS = "flaremr-base", "li2024-base"
+PHTRANS_SHAPE = (32, 32, 48)
+SHAPES = ((32, 24, 40), (16, 24, 40))
+SHAPE_SHARES = (0.6, 0.4)
+LEARNING_RATE = 2e-3
+
+CT = ("btcv",)
+MAPS = ("tucpd", "spl-atlas", "icrp110", "xcat")
+"""Label maps without an image."""
+MR = ("chaos-t2spir", "chaos-t1-in-phase", "chaos-t1-opposed", "ukat-philips")
+
+PLAIN = {"keep_ct": 1.0}
+CURVES = {"contrast_shares": (0.0, 0.0, 1.0), "network_share": 0.0}
+NETWORKS = {"contrast_shares": (0.0, 0.0, 1.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        id: key in ablation.json; its part before "/" is the table.
+        title: what people read.
+        groups: of public-data.toml and public-mr.toml.
+        sampling: what differs from `SamplingParameters` and the common shapes.
+        cts: how many cases of the group btcv, drawn with `seed`; None for all.
+        seed: of the cases, the initial weights and the samples.
+        builder: network.
+        steps: of the training; 0 to score the weights of `initial` as they are.
+        spacing_mm: of samples and of the network's input.
+        initial: id of the row whose weights it starts from.
+        labeled_by: id of the row whose network labels the unlabeled MR; none without it.
+        mode: of the engine.
+    """
+
+    id: str
+    title: str
+    groups: tuple[str, ...] = CT
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    cts: int | None = None
+    seed: int = 0
+    builder: str = RESIDUAL
+    steps: int = STEPS
+    spacing_mm: float = SPACING_MM
+    initial: str = ""
+    labeled_by: str = ""
+    mode: str = "standard"
+
+
+E_ROW = "data/e"
+PHTRANS_SAMPLING = {"shapes": (PHTRANS_SHAPE,), "shape_shares": (1.0,)}
+ROWS = (
+    Row("data/a", "a. CT as it is", sampling=PLAIN),
+    Row("data/b", "b. CT through random curves", sampling=CURVES),
+    Row("data/c", "c. + random networks", sampling=NETWORKS),
+    Row("data/d", "d. + synthesis from the label maps of the CT"),
+    Row(E_ROW, "e. + label maps without images", CT + MAPS),
+    Row("data/f", "f. + real MR with partial labels (not self-trained)", CT + MAPS + MR),
+    Row("data/g0", "e, trained further (control of g)", CT + MAPS, steps=FURTHER_STEPS,
+        initial=E_ROW),
+    Row("data/g", "g. e, trained further with its labels of MR", CT + MAPS, steps=FURTHER_STEPS,
+        initial=E_ROW, labeled_by=E_ROW),
+    Row("data/d-seed1", "d with another seed", seed=1),
+    Row("maps/5", "5 label maps", cts=5),
+    Row("maps/10", "10 label maps", cts=10),
+    Row("maps/20", "20 label maps", cts=20),
+    Row("network/phtrans", "PHTrans small (Li 2024)", CT + MAPS, PHTRANS_SAMPLING,
+        builder=PHTRANS),
+    Row("network/residual", "residual U-Net, same patches", CT + MAPS, PHTRANS_SAMPLING),
+    Row("mode/fast", "e, fast", steps=0, initial=E_ROW, mode="fast"),
+    Row("mode/accurate", "e, accurate (zoomed views)", steps=0, initial=E_ROW, mode="accurate"),
+    Row("spacing/6", "d at 6 mm", spacing_mm=6.0),
+)  # fmt: skip
+"""In the order of the tables."""
+
+
+def training_parameters(row: Row) -> TrainingParameters:
+    """What the row's training is told."""
+    common = {"shapes": SHAPES, "shape_shares": SHAPE_SHARES, "spacing_mm": row.spacing_mm}
+    return TrainingParameters(
+        row.builder,
+        row.steps,
+        learning_rate=LEARNING_RATE,
+        seed=row.seed,
+        precision="bfloat16",
+        sampling=SamplingParameters(**{**common, **row.sampling}),
+    )
