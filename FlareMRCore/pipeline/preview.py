@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -91,19 +91,43 @@ def draw_preview(volume: Volume, label_map: LabelMap) -> Picture:
     Raises:
         GeometryError: the label map lies on another grid.
     """
+    require_common_grid(volume, label_map)
+    labels, _ = orient_array(label_map.array, label_map.geometry, CANONICAL)
+    positions = tuple(zip(VIEWS, best_slices(labels), strict=True))
+    return compose(section_panels(volume, label_map, positions), legend(label_map))
+
+
+def require_common_grid(volume: Volume, label_map: LabelMap) -> None:
+    """Nothing, if the label map lies on the grid of the image.
+
+    Raises:
+        GeometryError: it lies on another one.
+    """
     if not volume.geometry.coincides(label_map.geometry, tolerance_mm=0.1):
         raise GeometryError(
             f"The image {volume.geometry.shape} and the labels {label_map.geometry.shape} do not "
             "share a grid.",
             code="geometry.mismatch",
         )
+
+
+def section_panels(
+    volume: Volume, label_map: LabelMap, positions: Sequence[tuple[View, int]]
+) -> list[tuple[str, Picture]]:
+    """Titles and overlays (rows, columns, 3) of slices, all at one scale in mm.
+
+    Args:
+        volume: image.
+        label_map: on the same grid.
+        positions: direction, and index of the slice in the array of axes (S, A, R).
+    """
     image, geometry = orient_array(volume.array, volume.geometry, CANONICAL)
     labels, _ = orient_array(label_map.array, label_map.geometry, CANONICAL)
     window = _window(image)
     scale = _pixels_per_mm(geometry.extent_mm)
     names = {label.value: label for label in label_map.labels}
     panels = []
-    for view, index in zip(VIEWS, best_slices(labels), strict=True):
+    for view, index in positions:
         across = [n for n in range(3) if n != view.axis]
         extent = [geometry.extent_mm[n] for n in across]
         rows, columns = (max(MIN_PANEL_SIDE, round(mm * scale)) for mm in extent)
@@ -111,9 +135,8 @@ def draw_preview(volume: Volume, label_map: LabelMap) -> Picture:
         mask = np.take(labels, index, view.axis)[::-1, ::-1]
         panel = _overlay(_gray(section, window, (rows, columns)), mask, names)
         _annotate(panel, view)
-        position = f"{view.name} {index + 1}/{image.shape[view.axis]}"
-        panels.append((position, panel))
-    return _compose(panels, _legend(label_map))
+        panels.append((f"{view.name} {index + 1}/{image.shape[view.axis]}", panel))
+    return panels
 
 
 def _window(image: NDArray[np.float32]) -> tuple[float, float]:
@@ -212,24 +235,24 @@ def _annotate(panel: Picture, view: View) -> None:
         draw_text(panel, letter, at, color=(255, 214, 102), scale=2.0, shadow=True)
 
 
-def _compose(panels: list[tuple[str, Picture]], legend: Picture) -> Picture:
-    """Panels side by side, bottoms of unequal height left blank, legend below."""
+def compose(panels: Sequence[tuple[str, Picture]], key: Picture) -> Picture:
+    """Panels side by side, bottoms of unequal height left blank, the key below."""
     title = 30
     height = max(panel.shape[0] for _, panel in panels)
     across = sum(panel.shape[1] for _, panel in panels) + GAP * (len(panels) + 1)
-    width = max(across, legend.shape[1] + 2 * GAP)
-    canvas = blank(GAP + title + height + GAP + legend.shape[0] + GAP, width, BACKGROUND)
+    width = max(across, key.shape[1] + 2 * GAP)
+    canvas = blank(GAP + title + height + GAP + key.shape[0] + GAP, width, BACKGROUND)
     column = GAP
     for name, panel in panels:
         draw_text(canvas, name, (GAP, column), color=FAINT, scale=2.0)
         top = GAP + title + (height - panel.shape[0]) // 2
         paste(canvas, panel, top, column)
         column += panel.shape[1] + GAP
-    paste(canvas, legend, GAP + title + height + GAP, GAP)
+    paste(canvas, key, GAP + title + height + GAP, GAP)
     return canvas
 
 
-def _legend(label_map: LabelMap) -> Picture:
+def legend(label_map: LabelMap) -> Picture:
     """Color, value and name of every organ of the table; those not found are faint."""
     found = set(np.flatnonzero(np.bincount(label_map.array.ravel(), minlength=256)))
     labels = list(label_map.labels)
@@ -237,13 +260,13 @@ def _legend(label_map: LabelMap) -> Picture:
     cell = 62 + text_size("m" * (longest + 3), 1.6)[1]
     across = max(1, (PANELS_WIDTH + 2 * GAP) // cell)
     rows = -(-len(labels) // across)
-    legend = blank(max(1, rows) * LEGEND_ROW, cell * across, BACKGROUND)
+    key = blank(max(1, rows) * LEGEND_ROW, cell * across, BACKGROUND)
     for n, label in enumerate(labels):
         top, left = n // across * LEGEND_ROW, n % across * cell
         present = label.value in found
-        fill_box(legend, (top + 3, left, 16, 16), label.color if present else (60, 65, 72))
+        fill_box(key, (top + 3, left, 16, 16), label.color if present else (60, 65, 72))
         color = TEXT if present else (105, 112, 122)
         draw_text(
-            legend, f"{label.value:>2} {label.name}", (top + 4, left + 24), color=color, scale=1.6
+            key, f"{label.value:>2} {label.name}", (top + 4, left + 24), color=color, scale=1.6
         )
-    return legend
+    return key

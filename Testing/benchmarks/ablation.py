@@ -25,7 +25,7 @@ import torch
 from ablation_data import cases_of, labeled_mr, packed_cases, save_cases
 from ablation_results import results_text
 from ablation_rows import PHTRANS, PHTRANS_SHAPE, ROWS, Row, training_parameters
-from score_weights import CASES, case_scores
+from score_weights import CASES, scored_case
 
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.pipeline.engine import Engine, EngineOptions, open_engine
@@ -96,7 +96,7 @@ def run_row(row: Row, places: Places) -> dict[str, Any]:
     scores = {
         case.name: {
             score.organ: [round(score.dice, 4), round(score.surface_dice, 4)]
-            for score in case_scores(places.data, case, engine)["standard"]
+            for score in scored_case(places.data, case, engine).scores["standard"]
         }
         for case in CASES
     }
