@@ -22,6 +22,12 @@ class FlareMRError(Exception):
         return f"{message} {self.hint}" if self.hint else message
 
 
+def reason_of(error: BaseException) -> str:
+    """What a failure says, on one line: that of the system without its number and path."""
+    text = str(getattr(error, "strerror", None) or error).partition("\n")[0]
+    return text or type(error).__name__
+
+
 class UsageError(FlareMRError):
     """Wrong arguments or configuration."""
 

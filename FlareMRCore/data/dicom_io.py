@@ -76,7 +76,7 @@ def is_dicom(path: Path) -> bool:
 def list_series(folder: Path) -> tuple[DicomSeries, ...]:
     """Image series in `folder` (not in folders below), by UID; empty if there are none."""
     found = []
-    for uid in SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
+    for uid in _series_uids(folder):
         files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
         tags = _tags(Path(files[0]))
         if tags.get("rows"):
@@ -84,6 +84,16 @@ def list_series(folder: Path) -> tuple[DicomSeries, ...]:
             paths = tuple(Path(name) for name in files)
             found.append(DicomSeries(uid, description, tags.get("modality", ""), paths))
     return tuple(sorted(found, key=lambda series: series.uid))
+
+
+def _series_uids(folder: Path) -> tuple[str, ...]:
+    """UIDs of the series; ITK's warning about a folder without any would only confuse."""
+    shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.GlobalWarningDisplayOff()
+    try:
+        return tuple(SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 def open_dicom(path: Path, *, series: str | None = None) -> ImageFile:

@@ -106,6 +106,12 @@ def open_image(path: Path | str, *, series: str | None = None) -> ImageFile:
             code="input.empty-file",
             hint="Copy or export it again.",
         )
+    if series is not None and not is_dicom(path):
+        raise InputError(
+            f"'{path}' is not DICOM, and has no series to choose from.",
+            code="input.series",
+            hint="Leave the series out.",
+        )
     if parse_header(head) is not None or _named_nifti(path):
         return open_nifti(path)
     if head.startswith(b"NRRD") or path.suffix.lower() in (".mha", ".mhd", ".nrrd", ".nhdr"):

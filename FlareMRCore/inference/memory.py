@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from FlareMRCore.data.geometry import Shape
-from FlareMRCore.errors import OutOfMemoryError
+from FlareMRCore.errors import OutOfMemoryError, reason_of
 from FlareMRCore.inference.sliding_window import Overlap
 from FlareMRCore.inference.views import IDENTITY
 from FlareMRCore.progress import Reporter
@@ -209,7 +209,7 @@ def run_with_ladder(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = reason_of(error)
         # Outside of the handler: the traceback held the tensors that filled the memory.
         release_memory()
         smaller = next_plan(plan, demand)

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import torch
 from torch import Tensor, nn
 
-from FlareMRCore.errors import WeightsError
+from FlareMRCore.errors import WeightsError, reason_of
 from FlareMRCore.inference.device import DeviceChoice, pick_device
 from FlareMRCore.inference.memory import network_bytes_per_vox
 from FlareMRCore.inference.precision import Precision, choose_precision, probe_of
@@ -200,9 +200,8 @@ def _shown(names: list[str]) -> str:
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return WeightsError(
-        f"{path} cannot be read as weights: {reason}.",
+        f"{path} cannot be read as weights: {reason_of(error)}.",
         code="weights.unreadable",
         hint="The file may be damaged: run 'weights verify', or fetch it again.",
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from FlareMRCore.data.geometry import FloatArray, Triple
 from FlareMRCore.data.labels import LabelTable
 from FlareMRCore.data.volume import LabelMap, Volume
-from FlareMRCore.errors import UsageError, WeightsError
+from FlareMRCore.errors import UsageError, WeightsError, reason_of
 from FlareMRCore.inference.answers import (
     TUMOR_VALUE,
     Answer,
@@ -139,7 +139,7 @@ def segment(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = reason_of(error)
         release_memory()
         raise out_of_memory(reason)
 

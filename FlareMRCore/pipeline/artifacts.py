@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from FlareMRCore.data.dataset import sha256_of
-from FlareMRCore.errors import DatasetError
+from FlareMRCore.errors import DatasetError, reason_of
 from FlareMRCore.events import json_values
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def read_artifact(folder: Path) -> Artifact:
         return Artifact(record["key"], folder, record["digest"], record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f"The artifact record '{path}' cannot be read: {error}.",
+            f"The artifact record '{path}' cannot be read ({reason_of(error)}).",
             code="store.record",
             hint="Remove that folder and run the recipe again.",
         ) from error

@@ -68,10 +68,17 @@ def match_pairs(
     predictions = _label_files(prediction, prediction_ending)
     if reference.is_file() and prediction.is_file():
         return (Pair(case_name(reference), reference, prediction),)
-    missing = [case for case in references if case not in predictions]
-    if missing or not references:
+    if not references:
+        wanted = ", ".join(f"{reference_ending}{suffix}" for suffix in IMAGE_SUFFIXES)
         raise InputError(
-            f"No prediction in '{prediction}' for {', '.join(missing) or 'anything'}; it has "
+            f"The folder '{reference}' holds no label maps ({wanted}).",
+            code="input.no-images",
+            hint="Give a folder with label maps.",
+        )
+    missing = [case for case in references if case not in predictions]
+    if missing:
+        raise InputError(
+            f"No prediction in '{prediction}' for {', '.join(missing)}; it has "
             f"{', '.join(predictions) or 'no label maps'}.",
             code="input.unmatched",
             hint="Files belong together if their names without suffix are equal; endings such as "

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.data.atomic_file import write_text_atomically
-from FlareMRCore.errors import DatasetError
+from FlareMRCore.errors import DatasetError, reason_of
 from FlareMRCore.events import json_values
 
 FILTER_NAME = "filter.json"
@@ -135,7 +135,7 @@ def read_filter_report(folder: Path) -> FilterReport:
         return FilterReport(content["filter"], tuple(_case(case) for case in content["cases"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f"The filter report '{path}' cannot be read: {error}.",
+            f"The filter report '{path}' cannot be read ({reason_of(error)}).",
             code="recipe.filter-report",
             hint="Run the recipe again.",
         ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.data.atomic_file import write_json_atomically
-from FlareMRCore.errors import UsageError
+from FlareMRCore.errors import UsageError, reason_of
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.artifact_transfer import Transfer, transfer_artifacts
 from FlareMRCore.pipeline.job_export import JOB_FORMAT, JOB_NAME, STORE_NAME
@@ -75,7 +75,7 @@ def _job(folder: Path) -> Mapping[str, Any]:
         _ = [job[key] for key in ("recipe", "preset", "profile")]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"'{folder}' is no exported job: {path.name} cannot be used ({error}).",
+            f"'{folder}' is no exported job: {path.name} cannot be used ({reason_of(error)}).",
             code="job.record",
             hint="Give the folder that 'recipe export-job' wrote.",
         ) from error

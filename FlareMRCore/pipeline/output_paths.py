@@ -71,6 +71,12 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(
+            f"'{folder}' cannot be a folder: a file has that name, or that of a folder above it.",
+            code="output.not-folder",
+            hint="Choose another folder.",
+        ) from error
     except OSError as error:
         raise _not_writable(folder, error) from error
     check_folder(folder)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from FlareMRCore.data.toml_file import read_toml
 from FlareMRCore.errors import RecipeError
 from FlareMRCore.pipeline.recipe_cases import CaseFilter
 
@@ -90,7 +90,4 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
     Raises:
         RecipeError: it cannot be read, or is no TOML.
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{path} cannot be read: {error}.", code="recipe.toml") from error
+    return read_toml(path, RecipeError, "recipe.toml")

@@ -12,6 +12,7 @@ from typing import Any
 
 from FlareMRCore.data.atomic_file import write_json_atomically
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
+from FlareMRCore.pipeline.output_paths import make_folder
 from FlareMRCore.pipeline.recipe import Recipe
 from FlareMRCore.pipeline.stage import Stage
 
@@ -80,9 +81,15 @@ class RunLog:
 
 
 def new_run_folder(store: ArtifactStore, recipe_name: str) -> Path:
-    """A new, empty folder for a run; names sort by time."""
-    folder = store.root / "runs" / f"{_stamp()}-{recipe_name}-{secrets.token_hex(2)}"
-    folder.mkdir(parents=True)
+    """A new, empty folder for a run; names sort by time.
+
+    Raises:
+        UsageError: the store cannot be written to.
+    """
+    runs = store.root / "runs"
+    make_folder(runs)
+    folder = runs / f"{_stamp()}-{recipe_name}-{secrets.token_hex(2)}"
+    folder.mkdir()
     return folder
 
 

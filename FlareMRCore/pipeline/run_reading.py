@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from FlareMRCore.errors import DatasetError
+from FlareMRCore.errors import DatasetError, reason_of
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.artifacts import NOTES
 from FlareMRCore.pipeline.run_log import LOG_NAME, RUN_NAME
@@ -185,7 +185,7 @@ def _record(folder: Path) -> dict[str, Any]:
         _ = [content[key] for key in ("recipe", "preset", "profile", "state", "stages")]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f"The run '{folder}' cannot be read: {error}.",
+            f"The run '{folder}' cannot be read ({reason_of(error)}).",
             code="run.record",
             hint="Choose a folder below 'runs' of a store.",
         ) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from FlareMRCore.errors import DatasetError, InputError
+from FlareMRCore.errors import DatasetError, InputError, reason_of
 from FlareMRCore.imaging.metrics import Mode
 from FlareMRCore.pipeline.run_lineage import Lineage, minutes_of, read_lineage
 from FlareMRCore.pipeline.run_reading import RunReading, StageReading
@@ -176,7 +176,7 @@ def _stage_scores(stage: StageReading, mode: Mode) -> StageScores | None:
         return None if summary is None else _from_summary(stage.id, folder, mode, summary)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f"The scores '{path}' cannot be read: {error}.",
+            f"The scores '{path}' cannot be read ({reason_of(error)}).",
             code="store.scores",
             hint="Remove that folder and run the recipe again.",
         ) from error

@@ -14,6 +14,7 @@ from FlareMRCore.errors import FlareMRError, UsageError
 from FlareMRCore.events import CANCEL_FILE_VARIABLE
 from FlareMRCore.pipeline.run_log import RUN_NAME
 from FlareMRCore.pipeline.run_pulse import ask_to_stop, is_alive, read_pulse
+from FlareMRCore.pipeline.run_reading import read_run
 
 OUTPUT_NAME = "output.txt"
 """What the process writes besides the log: lines of libraries, and its last words."""
@@ -62,9 +63,11 @@ def stop_run(folder: Path, *, wait_s: float = 0.0) -> bool:
     """Ask the run in `folder` to save its state and end; whether it has ended within `wait_s`.
 
     Raises:
-        UsageError: nothing runs there.
+        DatasetError: there is no run.
+        UsageError: it has ended already.
     """
     if not is_alive(folder):
+        read_run(folder, with_stages=False)
         raise UsageError(
             f"The run '{folder}' has ended already.",
             code="run.ended",

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from FlareMRCore.errors import WeightsError
+from FlareMRCore.errors import WeightsError, reason_of
 
 State = dict[str, Tensor]
 
@@ -33,10 +33,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.PickleError) as error:
+    except OSError as error:
         raise WeightsError(
-            f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}",
+            f"'{path}' cannot be read ({reason_of(error)}).",
             code="weights.checkpoint",
+            hint="Check the path.",
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.PickleError) as error:
+        # What torch says here advises to load the file without its protection.
+        raise WeightsError(
+            f"'{path}' is no checkpoint of FlareMR, or is damaged.",
+            code="weights.checkpoint",
+            hint="Give the weights.pt or checkpoint.pt that a training wrote.",
         ) from error
     return content
 

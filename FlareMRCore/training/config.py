@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from FlareMRCore.data.binding import bind_table
+from FlareMRCore.data.toml_file import read_toml
 from FlareMRCore.errors import UsageError
 from FlareMRCore.training.parameters import TrainingParameters
 
@@ -17,10 +17,7 @@ def load_training_parameters(path: Path, *, steps: int | None = None) -> Trainin
         UsageError: the file cannot be read, or the message lists unknown, missing and
             mistyped keys.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", code="usage.toml") from error
+    content = read_toml(path, UsageError, "usage.toml")
     if steps is not None:
         content["steps"] = steps
     parameters, problems = bind_table(content, TrainingParameters)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +12,7 @@ import numpy as np
 
 from FlareMRCore.data.labels import organ_table
 from FlareMRCore.data.phantom import make_phantom, phantom_geometry
+from FlareMRCore.data.toml_file import read_toml
 from FlareMRCore.data.volume import LabelMap
 from FlareMRCore.data.volume_io import read_volume
 from FlareMRCore.errors import DatasetError
@@ -60,10 +60,7 @@ def load_groups(path: Path) -> tuple[PackGroup, ...]:
     Raises:
         DatasetError: the message lists every mistake.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}", code="dataset.toml") from error
+    content = read_toml(path, DatasetError, "dataset.toml")
     entries = content.get("group", [])
     problems = [p for entry in entries for p in _problems(entry)]
     if problems or not entries:

@@ -57,7 +57,11 @@ def open_source(path: Path) -> Iterator[tuple[Candidate, ...]]:
         elif path.is_file():
             yield (_file(path),)
         else:
-            raise WeightsError(f"There is no file or folder {path}.", code="weights.no-such-path")
+            raise WeightsError(
+                f"There is no file or folder '{path}'.",
+                code="weights.no-such-path",
+                hint="Check the path.",
+            )
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         # RuntimeError: an archive with a password, or packed by an unknown method.
         raise WeightsError(

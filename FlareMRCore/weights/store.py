@@ -80,7 +80,9 @@ class WeightsStore:
         known = ", ".join(entry.id for entry in self.entries()) or "none"
         broken = "".join(f"\n{text}" for text in self.broken_models())
         raise WeightsError(
-            f"There are no weights '{weights_id}'. Known: {known}.{broken}", code="weights.unknown"
+            f"There are no weights '{weights_id}'. Known: {known}.{broken}",
+            code="weights.unknown",
+            hint="Give one of these, or the path of a folder or .zip archive of a model.",
         )
 
     def resolve(self, id_or_path: str | None = None) -> tuple[WeightsEntry, Mapping[str, Path]]:

@@ -38,13 +38,15 @@ def import_from(path: Path, registry: Registry, folder_of: FolderOf) -> tuple[We
     if known or foreign:
         return (*known, *foreign)
     listing = "".join(f"\n  {problem}" for problem in problems)
-    wanted = ", ".join(file.name for entry in registry.entries for file in entry.files)
+    wanted = ", ".join(
+        f"{file.name} of {entry.id}" for entry in registry.entries for file in entry.files
+    )
     raise WeightsError(
-        f"Nothing in {path} belongs to weights of this version of FlareMR, "
+        f"Nothing in '{path}' belongs to weights of this version of FlareMR, "
         f"expected one of: {wanted or 'none, the list is empty'}.{listing}",
         code="weights.import",
-        hint="\nDownload the files again on a computer that has a connection, "
-        "or use a model that describes itself with '--weights PATH'.",
+        hint="Download the files again on a computer that has a connection, "
+        "or give the folder or archive of a model, which has a weights.json.",
     )
 
 

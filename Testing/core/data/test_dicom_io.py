@@ -84,6 +84,12 @@ def test_a_file_stands_for_its_series(tmp_path):
     np.testing.assert_array_equal(volume.array, RAMP + 100)
 
 
+def test_a_folder_without_series_is_silent(tmp_path, capfd):
+    assert list_series(tmp_path) == ()
+    assert capfd.readouterr().err == ""
+    assert sitk.ProcessObject.GetGlobalWarningDisplay()
+
+
 def test_several_series_are_listed_and_chosen(tmp_path):
     write_series(tmp_path)
     write_series(tmp_path, uid="1.2.3.2", array=RAMP + 100)

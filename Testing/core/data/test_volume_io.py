@@ -222,3 +222,11 @@ def test_a_missing_output_folder_is_named(tmp_path, oblique_volume):
     with pytest.raises(FlareMRError) as caught:
         write_volume(tmp_path / "nowhere" / "x.nii", oblique_volume)
     assert caught.value.code == "output.folder-missing"
+
+
+def test_only_dicom_has_series_to_choose(tmp_path):
+    path = nifti(tmp_path / "a.nii.gz", RAMP)
+    assert read_volume(path).geometry.shape == (3, 4, 5)
+    with pytest.raises(InputError, match=r"'.*a\.nii\.gz' is not DICOM") as caught:
+        read_volume(path, series="2")
+    assert caught.value.code == "input.series"

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from FlareMRCore.cli.main import main
-from FlareMRCore.errors import UsageError
+from FlareMRCore.errors import UsageError, WeightsError
 from FlareMRCore.networks.builders import build_network
-from FlareMRCore.training.checkpoint import export_state
+from FlareMRCore.training.checkpoint import export_state, load_checkpoint
 from FlareMRCore.training.model_folder import spacings_by_builder
 
 BUILDERS = ("flaremr-coarse", "flaremr-wide")
@@ -37,3 +37,14 @@ def test_without_spacings_the_usual_ones_hold(weights: tuple[Path, ...]) -> None
 def test_a_spacing_for_each_file_is_asked_for(weights: tuple[Path, ...]) -> None:
     with pytest.raises(UsageError, match="2 files of weights, but 1"):
         spacings_by_builder(weights, (3.0,))
+
+
+@pytest.mark.parametrize("content", [b"no checkpoint", b"PK\x03\x04 a damaged archive", b""])
+def test_other_files_are_no_checkpoints(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.pt"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="is no checkpoint of FlareMR") as caught:
+        load_checkpoint(path)
+    assert "weights_only" not in str(caught.value)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_checkpoint(tmp_path / "missing.pt")
