@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.cli.console import JobReporter, format_table, job_reporter, write_line
+from FlareMRCore.cli.options import organ_names
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.dataset import MODALITIES, Dataset
 from FlareMRCore.data.dataset_build import MANIFEST_NAME, SHARES, BuildOptions, build_dataset
@@ -19,6 +20,7 @@ from FlareMRCore.events import json_values
 from FlareMRCore.pipeline.dataset_check import check_dataset, report_lines, summarize_dataset
 from FlareMRCore.pipeline.dataset_report import write_contact_sheet
 from FlareMRCore.pipeline.dataset_table import case_rows, parse_shares, with_split
+from FlareMRCore.pipeline.output_paths import check_targets
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,48 +32,52 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = actions.add_parser("build", help="make a manifest from a folder or a CSV file")
-    build.add_argument("source", type=Path, metavar="DIR|CSV")
+    build.add_argument("source", type=Path, metavar="DIR|CSV", help="images, or a list of them")
     build.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: in the folder")
-    build.add_argument("--layout", choices=("auto", *LAYOUTS), default="auto")
+    build.add_argument(
+        "--layout", choices=("auto", *LAYOUTS), default="auto", help="of the folder; default: auto"
+    )
     build.add_argument("--name", default="", help="of the data set")
     build.add_argument("--license", default="not stated", help="terms of the data")
     build.add_argument("--origin", default="", help="where they come from")
-    build.add_argument("--modality", choices=MODALITIES, default="MR", help="if names do not tell")
+    build.add_argument(
+        "--modality", choices=MODALITIES, default="MR", help="if names do not tell; default: MR"
+    )
     build.add_argument(
         "--annotated", metavar="A,B", help="organs looked for in every label map, or 'all'"
     )
     build.add_argument("--no-checksums", action="store_true", help="faster, finds no duplicates")
-    build.add_argument("--validate-share", type=float, default=SHARES["validate"], metavar="X")
+    build.add_argument(
+        "--validate-share",
+        type=float,
+        default=SHARES["validate"],
+        metavar="X",
+        help="of the patients; default: %(default)s",
+    )
     build.add_argument("--seed", type=int, default=0, help="of the split by patient")
     check = actions.add_parser("check", help="report everything that is wrong")
-    check.add_argument("manifest", type=Path)
+    check.add_argument("manifest", type=Path, metavar="MANIFEST", help="file that 'build' made")
     check.add_argument("--report", type=Path, metavar="JSON", help="write the report")
     check.add_argument("--sheet", type=Path, metavar="PNG", help="write pictures of the images")
     check.add_argument(
         "--held-out", type=Path, metavar="FILE", help="ids that must not be trained on, one a line"
     )
     summary = actions.add_parser("summary", help="count cases, sequences, organs")
-    summary.add_argument("manifest", type=Path)
-    cases, split = _add_table_actions(actions)
-    for action in (build, check, summary, cases, split):
-        action.add_argument("--json-progress", action="store_true", help="write JSON lines")
-        action.add_argument("--debug", action="store_true", help="write tracebacks")
+    summary.add_argument("manifest", type=Path, metavar="MANIFEST", help="file that 'build' made")
+    _add_table_actions(actions)
 
 
-def _add_table_actions(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+def _add_table_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The actions cases and split."""
     cases = actions.add_parser("cases", help="list cases with their files and parts")
-    cases.add_argument("manifest", type=Path)
+    cases.add_argument("manifest", type=Path, metavar="MANIFEST", help="file that 'build' made")
     cases.add_argument("--json", action="store_true", help="write JSON")
     split = actions.add_parser("split", help="split by patient anew, and save that")
-    split.add_argument("manifest", type=Path)
+    split.add_argument("manifest", type=Path, metavar="MANIFEST", help="file that 'build' made")
     split.add_argument(
         "shares", nargs="+", metavar="PART=SHARE", help="e.g. train=0.7 validate=0.1 test=0.2"
     )
     split.add_argument("--seed", type=int, default=0, help="of the split")
-    return cases, split
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -160,11 +166,12 @@ def _organs(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     table = organ_table()
-    names = tuple(name for name in text.split(",") if name.strip())
-    return tuple(label.id for label in (table if text == "all" else table.subset(names)))
+    chosen = table if text == "all" else table.subset(organ_names(text, "--annotated"))
+    return tuple(label.id for label in chosen)
 
 
 def _check(arguments: argparse.Namespace, dataset: Dataset, reporter: JobReporter) -> int:
+    check_targets((arguments.manifest,), preview=arguments.sheet)
     held_out: tuple[str, ...] = ()
     if arguments.held_out is not None:
         held_out = tuple(arguments.held_out.read_text(encoding="utf-8").split())

@@ -31,7 +31,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Make an artificial abdominal MR, segment it, and write the segmentation, a "
         "table of the organs and a picture. Needs no data and no network.",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder, made if missing"
+    )
     add_engine_arguments(parser)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.cli.console import format_table, job_reporter, write_line
+from FlareMRCore.cli.options import organ_names
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.labels import LabelTable, organ_table
 from FlareMRCore.errors import BatchError, UsageError
@@ -33,19 +34,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "challenges and in the standard one. Files of two folders are matched by their stems.",
     )
     for role in ("reference", "prediction"):
-        parser.add_argument(f"--{role}", type=Path, required=True, metavar="FILE|DIR")
         parser.add_argument(
-            f"--{role}-ending", default="", metavar="TEXT", help="to take off the stems"
+            f"--{role}", type=Path, required=True, metavar="FILE|DIR", help=f"{role}s to compare"
         )
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=".json or .csv")
-    parser.add_argument("--organs", default="", metavar="A,B", help="only these organs")
+        parser.add_argument(
+            f"--{role}-ending",
+            default="",
+            metavar="TEXT",
+            help="to take off the stems, e.g. _label",
+        )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="also write the scores, .json or .csv"
+    )
+    parser.add_argument("--organs", metavar="A,B", help="only these organs; default: all")
     parser.add_argument(
         "--annotated",
         default="",
         metavar="1,2",
         help="only these label values are in the references",
     )
-    parser.add_argument("--metrics", choices=(*MODES, "both"), default="both", help="convention")
+    parser.add_argument("--metrics", choices=(*MODES, "both"), default="both", help="default: both")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -89,14 +97,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _labels(organs: str, annotated: str) -> LabelTable:
+def _labels(organs: str | None, annotated: str) -> LabelTable:
     """The organs that are named and annotated.
 
     Raises:
         UsageError: an unknown organ or value, or none left.
     """
     table = organ_table()
-    names = tuple(name for name in organs.split(",") if name.strip())
+    names = organ_names(organs)
     chosen = table.subset(names) if names else table
     if annotated:
         chosen = LabelTable(tuple(x for x in chosen if x.value in _values(annotated, table)))

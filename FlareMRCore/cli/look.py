@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from FlareMRCore.cli.console import format_table, job_reporter, write_line
+from FlareMRCore.cli.options import add_store_argument
 from FlareMRCore.errors import DatasetError
 from FlareMRCore.events import json_values
-from FlareMRCore.pipeline.artifact_store import DEFAULT_STORE
 from FlareMRCore.pipeline.look import KINDS, FilterSummary, Sight, filter_summaries, sights
 from FlareMRCore.pipeline.run_reading import RunReading, read_run, runs_of
 
@@ -23,9 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "warped images, the latest first, with their files; then what filters of pseudo-labels "
         "kept and rejected, and why.",
     )
-    parser.add_argument(
-        "--store", type=Path, default=DEFAULT_STORE, metavar="FOLDER", help="the store"
-    )
+    add_store_argument(parser)
     parser.add_argument(
         "--run", type=Path, metavar="FOLDER", help="folder of the run; default: the newest"
     )

@@ -14,8 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from FlareMRCore import __version__
 from FlareMRCore.cli.console import job_reporter, use_utf8, write_line
 from FlareMRCore.cli.interrupts import Cancellation, watch_signals
+from FlareMRCore.cli.options import add_common_arguments
 from FlareMRCore.errors import (
     Cancelled,
     DependencyError,
@@ -24,6 +26,9 @@ from FlareMRCore.errors import (
     OutOfMemoryError,
     UsageError,
 )
+
+COMMAND = "flaremr"
+"""Name of the installed command."""
 
 VERBS = (
     "segment",
@@ -118,25 +123,25 @@ def _present() -> list[str]:
 
 def _parser(modules: dict[str, ModuleType]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m FlareMRCore", description="Segment 13 abdominal organs in MR images."
+        prog=_program(),
+        description="Segment 13 abdominal organs in MR images. 'VERB --help' lists the options of "
+        "a verb.",
+        epilog="Exit codes: 0 done, 1 internal error, 2 wrong usage, 3 input, 4 weights, 5 memory, "
+        "6 some cases of a batch failed, 7 a package is missing, 130 cancelled.",
     )
+    parser.add_argument("--version", action="version", version=f"FlareMR {__version__}")
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for module in modules.values():
         module.add_parser(subparsers)
     for verb in subparsers.choices.values():
-        _add_common(verb)
+        add_common_arguments(verb)
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    present = {option for action in parser._actions for option in action.option_strings}
-    common = {
-        "--json-progress": "write progress, messages and the result as JSON lines",
-        "--debug": "on an internal error, write the traceback to stderr",
-    }
-    for option, text in common.items():
-        if option not in present:
-            parser.add_argument(option, action="store_true", help=text)
+def _program() -> str:
+    """How this was called, for the help."""
+    name = Path(sys.argv[0]).stem
+    return COMMAND if name == COMMAND else "python -m FlareMRCore"
 
 
 def _parse(
@@ -153,7 +158,7 @@ def _parse(
         if not arguments.json_progress:
             write_line(usage.rpartition("\n")[0], to_stderr=True)
         raise UsageError(
-            message.strip() or "Wrong arguments.",
+            f"{message.strip() or 'Wrong arguments'}.",
             code="usage.arguments",
             hint="Add --help to see the options.",
         ) from None

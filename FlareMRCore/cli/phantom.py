@@ -27,10 +27,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="image")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="true labels")
-    parser.add_argument("--sequence", choices=sequence_names(), default="venous")
-    parser.add_argument("--seed", type=int, default=0, help="person")
-    parser.add_argument("--spacing", default="3", metavar="MM", help="one number, or K,J,I")
-    parser.add_argument("--noise", type=float, default=RenderOptions().noise)
+    parser.add_argument(
+        "--sequence", choices=sequence_names(), default="venous", help="default: venous"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="person; default: 0")
+    parser.add_argument(
+        "--spacing", default="3", metavar="MM", help="one number, or K,J,I; default: 3"
+    )
+    parser.add_argument(
+        "--noise",
+        type=float,
+        default=RenderOptions().noise,
+        metavar="X",
+        help="standard deviation as share of the mean signal; default: %(default)s",
+    )
     parser.add_argument("--tumors", action="store_true", help="add tumors")
 
 
@@ -39,6 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
     reporter = job_reporter(arguments)
     check_targets((), segmentation=arguments.output)
     check_targets((arguments.output,), segmentation=arguments.labels)
+    if not 0 <= arguments.noise < math.inf:
+        raise UsageError(
+            f"--noise takes a number from 0; found {arguments.noise}.", code="usage.noise"
+        )
     geometry = phantom_geometry(_spacing(arguments.spacing))
     reporter.advance("phantom", 0, 2)
     volume, labels = make_phantom(

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 
 from FlareMRCore.cli.console import format_table, write_line
+from FlareMRCore.cli.options import add_machine_arguments, add_store_argument, natural
 from FlareMRCore.cli.recipe_results import RESULT_HELP, RESULT_STEPS, add_result_arguments
 from FlareMRCore.cli.recipe_runs import RUN_STEPS
 from FlareMRCore.cli.recipe_show import SHOW_STEPS, tell
-from FlareMRCore.pipeline.artifact_store import DEFAULT_STORE, ArtifactStore
+from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.recipe import DEFAULT, recipe_names
 from FlareMRCore.pipeline.recipe_parsing import load_recipe
 from FlareMRCore.pipeline.stages import STAGES
@@ -46,15 +47,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for name in ("run", "start", "status"):
         _add_inputs(names[name])
     for name in ("runs", "prune", *RESULT_HELP):
-        _add_store(names[name])
+        add_store_argument(names[name])
     for name in ("run", "start"):
         _add_run(names[name])
     for name in ("resume", "stop"):
         names[name].add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     for name in HELP.keys() - {"run", "prune"}:
         names[name].add_argument("--json", action="store_true", help="write JSON")
-    for step in names.values():
-        _add_json_progress(step)
     _add_check(names["check"])
     _add_edit(names["edit"])
     add_result_arguments(names)
@@ -63,7 +62,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--wait", type=float, default=0.0, metavar="S", help="seconds to wait for its end"
     )
     names["prune"].add_argument(
-        "--keep-runs", type=int, default=1, metavar="N", help="runs kept of each recipe"
+        "--keep-runs",
+        type=natural,
+        default=1,
+        metavar="N",
+        help="runs kept of each recipe; default: 1",
     )
     names["prune"].add_argument("--dry-run", action="store_true", help="only say what would go")
 
@@ -72,12 +75,6 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="name, or path of a .toml file")
     parser.add_argument("--preset", default=DEFAULT, help="size, e.g. mini, small, paper")
     parser.add_argument("--profile", default=DEFAULT, help="reading, e.g. paper, code, safe")
-
-
-def _add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--store", type=Path, default=DEFAULT_STORE, metavar="FOLDER", help="the store"
-    )
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -100,30 +97,19 @@ def _add_edit(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    _add_store(parser)
+    add_store_argument(parser)
     parser.add_argument("--dataset", type=Path, metavar="MANIFEST", help="cases as JSON manifest")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="where file patterns start")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--threads", type=int, help="CPU threads")
+    add_machine_arguments(parser)
     parser.add_argument("--until", default="", metavar="STAGE", help="last stage to run")
     parser.add_argument(
         "--part", type=_part, default=(1, 1), metavar="I/K", help="I-th of K parts of the cases"
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FOLDER", help="copy models and scores there"
-    )
-
-
-def _add_json_progress(parser: argparse.ArgumentParser) -> None:
-    # No default: it would undo the option given before the step.
-    parser.add_argument(
-        "--json-progress",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="write progress, messages and the result as JSON lines",
     )
 
 

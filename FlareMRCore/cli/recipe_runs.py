@@ -138,6 +138,9 @@ def _runs(arguments: argparse.Namespace) -> None:
     runs = runs_of(arguments.store)
     if tell(arguments, {"runs": [asdict(run) for run in runs]}):
         return
+    if not runs:
+        write_line(f"The store '{arguments.store}' has no runs.")
+        return
     rows = [[r.started[:15], r.recipe, r.preset, r.profile, r.state, str(r.folder)] for r in runs]
     write_line(format_table(("started", "recipe", "preset", "profile", "state", "folder"), rows))
 

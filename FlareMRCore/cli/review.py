@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.cli.console import JobReporter, format_table, job_reporter, write_line
+from FlareMRCore.cli.options import add_store_argument
 from FlareMRCore.data.dataset import DOMAINS, MODALITIES
-from FlareMRCore.pipeline.artifact_store import DEFAULT_STORE, ArtifactStore
+from FlareMRCore.pipeline.artifact_store import ArtifactStore
 from FlareMRCore.pipeline.review import decide, review_queue
 from FlareMRCore.pipeline.review_decisions import ACCEPT, CORRECT, REJECT, UNDO
 from FlareMRCore.pipeline.review_subjects import (
@@ -55,15 +56,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         step.add_argument("--note", default="", metavar="TEXT", help="why")
         _add_place(step)
     _add_adding(steps.add_parser("add", help="add a corrected image to a data set as a case"))
-    for step in steps.choices.values():
-        step.add_argument("--json-progress", action="store_true", help="write JSON lines")
-        step.add_argument("--debug", action="store_true", help="write tracebacks")
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--store", type=Path, default=DEFAULT_STORE, metavar="FOLDER", help="the store"
-    )
+    add_store_argument(parser)
     parser.add_argument(
         "--run", type=Path, metavar="FOLDER", help="folder of the run; default: the newest"
     )
@@ -73,7 +69,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_adding(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", type=Path, metavar="IMAGE")
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="image of the new case")
     parser.add_argument("labels", type=Path, metavar="LABELS", help="on the grid of the image")
     parser.add_argument(
         "--dataset", type=Path, required=True, metavar="JSON", help="manifest, made if missing"
@@ -81,8 +77,8 @@ def _add_adding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--case", default="", metavar="ID", help="default: name of the image")
     parser.add_argument("--patient", default="", metavar="ID", help="default: that of the case")
     parser.add_argument("--sequence", default="image", metavar="NAME", help="e.g. t2_fs")
-    parser.add_argument("--modality", choices=MODALITIES, default="MR")
-    parser.add_argument("--domain", choices=DOMAINS, default="target")
+    parser.add_argument("--modality", choices=MODALITIES, default="MR", help="default: MR")
+    parser.add_argument("--domain", choices=DOMAINS, default="target", help="default: target")
 
 
 def run(arguments: argparse.Namespace) -> int:

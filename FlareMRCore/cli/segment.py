@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from FlareMRCore.cli.console import JobReporter, format_table, job_reporter, write_line
+from FlareMRCore.cli.options import add_machine_arguments, natural, organ_names, positive
 from FlareMRCore.data.labels import structure_table
 from FlareMRCore.errors import BatchError, FlareMRError, UsageError
 from FlareMRCore.pipeline.batch import BatchOptions, run_batch
@@ -35,13 +36,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "inputs", nargs="+", type=Path, metavar="INPUT", help="image, folder or DICOM folder"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="file, or folder"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="file, or folder for several images; files that exist are replaced",
     )
     add_engine_arguments(parser)
     parser.add_argument("--frame", type=natural, metavar="N", help="only this frame of a 4-D image")
     parser.add_argument("--series", metavar="S", help="DICOM series: UID, number or description")
     parser.add_argument(
-        "--format", choices=FORMATS, default=".nii.gz", help="of the files in an output folder"
+        "--format",
+        choices=FORMATS,
+        default=".nii.gz",
+        help="of a folder's files; default: .nii.gz",
     )
     parser.add_argument("--statistics", type=Path, metavar="FILE", help="table (.csv or .json)")
     parser.add_argument("--preview", type=Path, metavar="FILE", help="picture (.png), or folder")
@@ -57,12 +66,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how to segment."""
-    parser.add_argument("--mode", choices=MODES, default="standard", help="speed or accuracy")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--weights", metavar="ID|PATH", help="see the verb 'weights'")
-    parser.add_argument("--organs", default="", metavar="A,B", help="only these organs")
-    parser.add_argument("--tta", type=positive, metavar="N", help="number of views to average")
-    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads")
+    parser.add_argument(
+        "--mode", choices=MODES, default="standard", help="speed or accuracy; default: standard"
+    )
+    add_machine_arguments(parser)
+    parser.add_argument(
+        "--weights",
+        metavar="ID|PATH",
+        help="id in 'weights list', or folder or .zip of a model; default: flaremr",
+    )
+    parser.add_argument(
+        "--organs", metavar="A,B", help="only these organs, e.g. liver,left_kidney; default: all"
+    )
+    parser.add_argument(
+        "--tta", type=positive, metavar="N", help="number of views to average; default: by mode"
+    )
     parser.add_argument("--allow-ct", action="store_true", help="go on if it looks like CT")
 
 
@@ -72,7 +90,7 @@ def engine_options(arguments: argparse.Namespace) -> EngineOptions:
     Raises:
         UsageError: an unknown organ.
     """
-    names = tuple(name for name in arguments.organs.split(",") if name.strip())
+    names = organ_names(arguments.organs)
     organs = tuple(label.id for label in structure_table().subset(names)) if names else ()
     return EngineOptions(
         weights=arguments.weights,
@@ -126,19 +144,6 @@ def organ_rows(organs: Sequence[OrganStatistics]) -> str:
         for organ in organs
     ]
     return format_table(("organ", "volume (mL)", "confidence", "agreement", "flags"), rows)
-
-
-def positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text}")
-    return number
-
-
-def natural(text: str) -> int:
-    """A whole number from 0, for argparse."""
-    return positive(str(int(text) + 1)) - 1
 
 
 def _to_folder(output: Path, found: FoundInputs, *, asked: bool) -> bool:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from FlareMRCore.cli.console import job_reporter, write_line
+from FlareMRCore.cli.options import add_machine_arguments, positive
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,9 +38,8 @@ def _add_fit(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     fit.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
     fit.add_argument("--initial", type=Path, help="weights to start from; those of the coarse "
                      "network may start the fine one")  # fmt: skip
-    fit.add_argument("--steps", type=int, help="instead of the configuration's")
-    fit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    fit.add_argument("--threads", type=int, help="CPU threads")
+    fit.add_argument("--steps", type=positive, metavar="N", help="instead of the configuration's")
+    add_machine_arguments(fit)
 
 
 def _add_export(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -75,14 +75,6 @@ def _common_options() -> argparse.ArgumentParser:
         metavar="DIR",
         help=f"folder for weights instead of {FOLDER_VARIABLE}",
     )
-    common.add_argument(
-        "--json-progress",
-        action="store_true",
-        help="write progress, messages and the result as JSON lines",
-    )
-    common.add_argument(
-        "--debug", action="store_true", help="on an internal error, write the traceback to stderr"
-    )
     return common
 
 

@@ -64,6 +64,13 @@ def test_wrong_use(folder, words, tmp_path_factory, monkeypatch):
     assert main(["dataset", "build", str(folder), *words]) == 2
 
 
+def test_a_sheet_is_a_png(folder, tmp_path, capsys):
+    assert main(["dataset", "build", str(folder)]) == 0
+    manifest = str(folder / "flaremr-dataset.json")
+    assert main(["dataset", "check", manifest, "--sheet", str(tmp_path / "s.jpg")]) == 2
+    assert "has none of the suffixes .png" in capsys.readouterr().err
+
+
 def test_cases_are_listed_and_split_anew(folder, capsys):
     assert main(["dataset", "build", str(folder)]) == 0
     manifest = str(folder / "flaremr-dataset.json")
