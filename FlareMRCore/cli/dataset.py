@@ -24,13 +24,27 @@ from FlareMRCore.pipeline.output_paths import check_targets
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb and its three actions."""
+    """Add the verb and its actions."""
     parser = subparsers.add_parser(
         "dataset",
         help="make, check and describe a data set",
         description="Make the manifest of a folder of images, check it, or describe it.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_build(actions)
+    check = actions.add_parser("check", help="report everything that is wrong")
+    check.add_argument("manifest", type=Path, metavar="MANIFEST", help="file that 'build' made")
+    check.add_argument("--report", type=Path, metavar="JSON", help="write the report")
+    check.add_argument("--sheet", type=Path, metavar="PNG", help="write pictures of the images")
+    check.add_argument(
+        "--held-out", type=Path, metavar="FILE", help="ids that must not be trained on, one a line"
+    )
+    summary = actions.add_parser("summary", help="count cases, sequences, organs")
+    summary.add_argument("manifest", type=Path, metavar="MANIFEST", help="file that 'build' made")
+    _add_table_actions(actions)
+
+
+def _add_build(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     build = actions.add_parser("build", help="make a manifest from a folder or a CSV file")
     build.add_argument("source", type=Path, metavar="DIR|CSV", help="images, or a list of them")
     build.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: in the folder")
@@ -55,16 +69,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="of the patients; default: %(default)s",
     )
     build.add_argument("--seed", type=int, default=0, help="of the split by patient")
-    check = actions.add_parser("check", help="report everything that is wrong")
-    check.add_argument("manifest", type=Path, metavar="MANIFEST", help="file that 'build' made")
-    check.add_argument("--report", type=Path, metavar="JSON", help="write the report")
-    check.add_argument("--sheet", type=Path, metavar="PNG", help="write pictures of the images")
-    check.add_argument(
-        "--held-out", type=Path, metavar="FILE", help="ids that must not be trained on, one a line"
-    )
-    summary = actions.add_parser("summary", help="count cases, sequences, organs")
-    summary.add_argument("manifest", type=Path, metavar="MANIFEST", help="file that 'build' made")
-    _add_table_actions(actions)
 
 
 def _add_table_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
