@@ -72,28 +72,16 @@ class FlareMRSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        from FlareMRSegLib.ModuleShell import loadParts, loadWidgets, observe
         from FlareMRSegLib.Panels import Panels
 
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/FlareMRSeg.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        self.ui = loadWidgets(self)
         self.logic = FlareMRSegLogic()
         tabs = (self.ui.segmentTab, self.ui.batchTab, self.ui.weightsTab, self.ui.setupTab)
-        parts = {name: self._addPart(name, tab) for name, tab in zip(TABS, tabs, strict=True)}
+        parts = loadParts(self, dict(zip(TABS, tabs, strict=True)))
         self.panels = Panels(parts, self.logic.segmentation, self.ui.tabs)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
-        slicer.app.connect("aboutToQuit()", self.cleanup)
+        observe(self)
         self.initializeParameterNode()
-
-    def _addPart(self, name, tab):
-        """Widgets of the part that `tab` shows."""
-        part = slicer.util.loadUI(self.resourcePath(f"UI/FlareMRSeg{name}.ui"))
-        tab.layout().addWidget(part)
-        part.setMRMLScene(slicer.mrmlScene)
-        return slicer.util.childWidgetVariables(part)
 
     def enter(self):
         """The user came to this module."""
@@ -118,20 +106,17 @@ class FlareMRSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self):
         """Forget the packages, so that Reload imports them again."""
+        from FlareMRSegLib.ModuleShell import forgetPackages
+
         self.cleanup()
-        for name in list(sys.modules):
-            if name.partition(".")[0] in PACKAGES:
-                del sys.modules[name]
+        forgetPackages(PACKAGES)
         ScriptedLoadableModuleWidget.onReload(self)
 
     def cleanup(self):
         """The module is reloaded or Slicer quits: leave no process and no observer behind."""
-        self.removeObservers()
-        slicer.app.disconnect("aboutToQuit()", self.cleanup)
-        if self.panels is not None:
-            self.panels.close()
-            self.logic.close()
-            self.panels = None
+        from FlareMRSegLib.ModuleShell import letGo
+
+        letGo(self)
 
 
 class FlareMRSegLogic(ScriptedLoadableModuleLogic):

@@ -65,29 +65,17 @@ class FlareMRTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        from FlareMRSegLib.ModuleShell import loadParts, loadWidgets, observe
         from FlareMRTrainLib.TrainPanels import TrainPanels
 
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/FlareMRTrain.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        self.ui = loadWidgets(self)
         self.logic = FlareMRTrainLogic()
         ui = self.ui
         tabs = (ui.datasetTab, ui.recipeTab, ui.runTab, ui.lookTab, ui.reviewTab, ui.resultTab)
-        parts = {name: self._addPart(name, tab) for name, tab in zip(TABS, tabs, strict=True)}
+        parts = loadParts(self, dict(zip(TABS, tabs, strict=True)))
         self.panels = TrainPanels(parts, ui, self.logic.session)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
-        slicer.app.connect("aboutToQuit()", self.cleanup)
+        observe(self)
         self.initializeParameterNode()
-
-    def _addPart(self, name, tab):
-        """Widgets of the part that `tab` shows."""
-        part = slicer.util.loadUI(self.resourcePath(f"UI/FlareMRTrain{name}.ui"))
-        tab.layout().addWidget(part)
-        part.setMRMLScene(slicer.mrmlScene)
-        return slicer.util.childWidgetVariables(part)
 
     def enter(self):
         """The user came to this module."""
@@ -116,20 +104,17 @@ class FlareMRTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self):
         """Forget the package, so that Reload imports it again."""
+        from FlareMRSegLib.ModuleShell import forgetPackages
+
         self.cleanup()
-        for name in list(sys.modules):
-            if name.partition(".")[0] in PACKAGES:
-                del sys.modules[name]
+        forgetPackages(PACKAGES)
         ScriptedLoadableModuleWidget.onReload(self)
 
     def cleanup(self):
         """The module is reloaded or Slicer quits: only runs of recipes go on."""
-        self.removeObservers()
-        slicer.app.disconnect("aboutToQuit()", self.cleanup)
-        if self.panels is not None:
-            self.panels.close()
-            self.logic.close()
-            self.panels = None
+        from FlareMRSegLib.ModuleShell import letGo
+
+        letGo(self)
 
 
 class FlareMRTrainLogic(ScriptedLoadableModuleLogic):
