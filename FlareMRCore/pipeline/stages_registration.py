@@ -35,7 +35,8 @@ from FlareMRCore.pipeline.recipe_cases import RecipeCase
 from FlareMRCore.pipeline.stage import CASE, CASES, Slot, Stage, StageContext, StageInputs
 
 TRANSFORM_NAME = "transform.npz"
-FAILED = "registration.failed"
+NOT_ALIGNED = ("registration.failed", "input.constant")
+"""Codes of errors that leave a case as it is: no overlap, or a label map without organs."""
 Partner = Literal["patient", "volume", "first"]
 
 
@@ -161,7 +162,7 @@ def _aligned(
     try:
         found = align(*pair, kind=parameters.kind, options=options)
     except InputError as error:
-        if error.code != FAILED:
+        if error.code not in NOT_ALIGNED:
             raise
         context.reporter.message(
             f"{moving.case_id} cannot be aligned with {fixed.case_id}: {error}", level="warning"

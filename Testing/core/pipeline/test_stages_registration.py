@@ -115,6 +115,15 @@ def test_own_labels_can_move_along(tmp_path: Path) -> None:
     assert (found.domain, found.label_source) == ("source", "manual")
 
 
+def test_a_label_map_without_organs_leaves_the_case_as_it_is(tmp_path: Path) -> None:
+    image, labels = body()
+    fixed = case(tmp_path, "p1-ct", image, labels, domain="source", source="manual")
+    empty = case(tmp_path, "p2-ct", image, 0 * labels, domain="source", source="manual")
+    on_labels = RegistrationOptions(on="label", backend="sitk")
+    parameters = replace(TRANSLATION, partner="first", labels="warp", options=on_labels)
+    assert _register(tmp_path, empty, (fixed,), parameters=parameters) == empty
+
+
 def test_labels_come_from_the_body_of_the_same_size(tmp_path: Path) -> None:
     still, labels = body()
     moved, moved_labels = body(SHIFT_VOX)
