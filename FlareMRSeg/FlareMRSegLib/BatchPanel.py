@@ -8,6 +8,7 @@ import slicer
 
 from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.errors import FlareMRError
+from FlareMRCore.pipeline.output_paths import make_folder
 from FlareMRSegLib.BatchQueue import (
     CANCELLED,
     DONE,
@@ -60,6 +61,7 @@ class BatchPanel:
         self._options = options
         self._calls = JobCalls(logic.runner)
         self._isRunning = False
+        self._problem = ""
         self.queue.changed.connect(self.update)
         logic.runner.progress.connect(self._onProgress)
         self._connect()
@@ -105,7 +107,7 @@ class BatchPanel:
         """Segment what waits; whether anything was started."""
         if self.reason() or self._options() is None:
             return False
-        self._isRunning = True
+        self._isRunning, self._problem = True, ""
         self._startNext()
         return True
 
@@ -137,7 +139,10 @@ class BatchPanel:
         """Write the table, by default where the user chooses."""
         path = path or self.dialogs.saveFile(_("Save table"), "flaremr-batch.csv", TABLES)
         if path is not None:
-            write_text_atomically(path, self.toCsv())
+            try:
+                write_text_atomically(path, self.toCsv())
+            except FlareMRError as error:
+                self.ui.batchStageLabel.text = str(error)
 
     def onSceneClosed(self) -> None:
         """The volumes of the scene are gone; files stay in the list and go on later."""
@@ -238,17 +243,21 @@ class BatchPanel:
         """Keep the batch beside its results, so that it can be resumed after a crash."""
         folder = self.ui.batchFolderEdit.currentPath
         if folder and any(row.kind == FILE for row in self.queue.rows):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.queue.save(Path(folder) / QUEUE_FILE)
-            self.volumes.save(Path(folder))
+            try:
+                make_folder(Path(folder))
+                self.queue.save(Path(folder) / QUEUE_FILE)
+                self.volumes.save(Path(folder))
+            except FlareMRError as error:  # the other rows still have their turn
+                self._problem = str(error)
 
     def _summary(self) -> str:
         counts = self.queue.counts()
-        return _("{done} done, {failed} failed, {waiting} waiting.").format(
+        text = _("{done} done, {failed} failed, {waiting} waiting.").format(
             done=counts[DONE],
             failed=counts[FAILED] + counts[CANCELLED],
             waiting=counts[WAITING],
         )
+        return f"{text} {self._problem}".strip()
 
     def _onProgress(self, stage: str, fraction: float, _secondsLeft: float | None) -> None:
         running = next((row for row in self.queue.rows if row.state == RUNNING), None)

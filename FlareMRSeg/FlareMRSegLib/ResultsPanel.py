@@ -91,7 +91,8 @@ class ResultsPanel:
             _("Save table"), f"{node.GetName()}.csv", ("CSV (*.csv)",)
         )
         if path is not None:
-            write_text_atomically(path, self.table.toCsv())
+            with slicer.util.tryWithErrorDisplay(_("The table was not saved.")):
+                write_text_atomically(path, self.table.toCsv())
 
     def addTableNode(self) -> Any:
         """The table as a node of the scene, one for each segmentation."""

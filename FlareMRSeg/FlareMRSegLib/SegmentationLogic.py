@@ -7,6 +7,7 @@ from typing import Any
 
 from FlareMRCore.errors import InputError, UsageError
 from FlareMRCore.pipeline.case_record import read_record
+from FlareMRCore.pipeline.output_paths import make_folder
 from FlareMRSegLib.Expectations import REFERENCE_VOXELS, Expectation, Expectations
 from FlareMRSegLib.Job import Job, JobResult, commandJob
 from FlareMRSegLib.JobRunner import JobRunner
@@ -198,7 +199,7 @@ class SegmentationLogic:
         """The job that segments a file into a file; its value is the record of the case."""
 
         def prepare(_folder: Path) -> Sequence[str]:
-            outputPath.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(outputPath.parent)
             words = ["segment", str(inputPath), "-o", str(outputPath), "--frame", "0"]
             return [*words, *options.arguments()]
 

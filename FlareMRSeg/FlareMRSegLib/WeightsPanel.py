@@ -7,6 +7,8 @@ from typing import Any
 
 import qt
 
+from FlareMRCore.errors import FlareMRError
+from FlareMRCore.pipeline.output_paths import make_folder
 from FlareMRSegLib.Dialogs import Dialogs
 from FlareMRSegLib.Job import JobResult, commandJob
 from FlareMRSegLib.JobCalls import JobCalls
@@ -110,7 +112,11 @@ class WeightsPanel:
     def openFolder(self) -> None:
         """Show the folder of the weights in the file browser."""
         if self.folder:
-            Path(self.folder).mkdir(parents=True, exist_ok=True)
+            try:
+                make_folder(Path(self.folder))
+            except FlareMRError as error:
+                self.ui.weightsStageLabel.text = str(error)
+                return
             qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self.folder))
 
     def _connect(self) -> None:

@@ -58,6 +58,7 @@ class RecipePanel:
         self._asked = self._choice()
         node = self.session.parameterNode
         if node is None or not node.recipe:
+            self._forget()
             return
         words = ["recipe", "show", *recipeWords(node), JSON]
         self.session.command(_("Reading the recipe"), words, self._onInfo)
@@ -142,14 +143,21 @@ class RecipePanel:
         self._showChoice()
 
     def _onInfo(self, result: JobResult) -> None:
+        self.ui.recipeProblemLabel.text = problemText(result)
         if not result.succeeded:
-            self.ui.recipeProblemLabel.text = problemText(result)
+            self._forget()
             return
         self.info = result.content
-        self.ui.recipeProblemLabel.text = ""
         self.ui.recipeCostLabel.text = ""
         self._showChoice()
         self.table.show(self.info["stages"])
+        self._showGraph()
+        self._showButtons()
+
+    def _forget(self) -> None:
+        """Show no parameters: those of another recipe would be taken for its own."""
+        self.info, self.states = None, {}
+        self.table.show(())
         self._showGraph()
         self._showButtons()
 

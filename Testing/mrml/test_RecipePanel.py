@@ -123,6 +123,25 @@ def test_another_data_set_keeps_the_changes(panels: Any, two: Path, tmp_path: Pa
     assert not panel.table.changes
 
 
+def test_a_recipe_that_cannot_be_read_shows_no_parameters(
+    panels: Any, two: Path, tmp_path: Path
+) -> None:
+    panel = panels.panels["Recipe"]
+    assert cells(panel.ui.parametersTable)
+    (tmp_path / "bad.toml").write_text("name = ", encoding="utf-8")
+    panel.openFile(tmp_path / "bad.toml")
+    wait_for_commands(panels)
+    assert "is not TOML" in panel.ui.recipeProblemLabel.text
+    assert (cells(panel.ui.parametersTable), panel.ui.recipeGraphTable.rowCount) == ([], 0)
+    assert not panel.ui.saveRecipeButton.enabled
+    panel.openFile(two)
+    wait_for_commands(panels)
+    assert cells(panel.ui.parametersTable)
+    assert panel.ui.recipeProblemLabel.text == ""
+    panel.choose("")
+    assert cells(panel.ui.parametersTable) == []
+
+
 def test_all_mistakes_are_told_and_nothing_is_saved(panels: Any, two: Path, tmp_path: Path) -> None:
     panel = panels.panels["Recipe"]
     change(panels, "cohort", "spacing_mm", "wide")

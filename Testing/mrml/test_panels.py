@@ -171,6 +171,23 @@ def test_batch_of_a_volume_and_files(panels: Any, tmp_path: Path) -> None:
     assert "liver_ml" in batch.toCsv()
 
 
+def test_a_batch_without_a_place_for_results_ends(panels: Any, tmp_path: Path) -> None:
+    batch, ui = panels.batch, panels.batch.ui
+    images = [tmp_path / "a.nrrd", tmp_path / "b.nrrd"]
+    for path in [*images, tmp_path / "taken"]:
+        path.write_text("a file", encoding="utf-8")
+    ui.batchFolderEdit.currentPath = str(tmp_path / "taken")
+    batch.addFiles(images)
+    ui.runBatchButton.click()
+    assert not batch._isRunning
+    assert [row.state for row in batch.queue.rows] == ["failed", "failed"]
+    assert all("cannot be a folder" in row.message for row in batch.queue.rows)
+    assert "2 failed" in ui.batchStageLabel.text
+    assert "cannot be a folder" in ui.batchStageLabel.text
+    batch.saveCsv(tmp_path / "taken" / "table.csv")
+    assert "table.csv' was not written" in ui.batchStageLabel.text
+
+
 def test_weights_are_listed_and_a_bad_archive_is_refused(panels: Any, tmp_path: Path) -> None:
     weights = panels.weights
     weights.refresh()
