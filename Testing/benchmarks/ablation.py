@@ -24,7 +24,15 @@ from typing import Any
 import torch
 from ablation_data import cases_of, labeled_mr, packed_cases, save_cases
 from ablation_results import results_text
-from ablation_rows import PHTRANS, PHTRANS_SHAPE, ROWS, Row, training_parameters
+from ablation_rows import (
+    PHTRANS,
+    PHTRANS_SHAPE,
+    ROWS,
+    Row,
+    row_called,
+    total_steps,
+    training_parameters,
+)
 from score_weights import CASES, scored_case
 
 from FlareMRCore.data.atomic_file import write_text_atomically
@@ -60,7 +68,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Weights of a row, processor time of its training, and what is worth knowing of its cases."""
+    """Weights of a row, processor time of all its trainings, and what is to say of its cases."""
 
     weights: Path
     minutes: float
@@ -104,7 +112,7 @@ def run_row(row: Row, places: Places) -> dict[str, Any]:
         "scores": scores,
         "minutes": round(made.minutes, 2),
         "cases": made.cases,
-        "steps": row.steps,
+        "steps": total_steps(row),
         "seed": row.seed,
         "note": made.note,
         "machine": f"processor, {platform.machine()}, 1 of {os.cpu_count()} cores",
@@ -113,15 +121,15 @@ def run_row(row: Row, places: Places) -> dict[str, Any]:
 
 def trained(row: Row, places: Places) -> Trained:
     """The row's weights: trained, or those that the store has of a training with its parameters."""
-    if not row.steps:
-        return replace(trained(row_called(row.initial), places), minutes=0.0)
+    initial = trained(row_called(row.initial), places) if row.initial else None
+    if initial and not row.steps:
+        return initial
     folder, parameters = places.folder(row), training_parameters(row)
     cases, note = _cases(row, places)
     identity = f"{parameters!r} {sorted(case.case_id for case in cases)} {row.initial}"
     record = _load(folder / "row.json")
     if record.get("identity") != identity:
         shutil.rmtree(folder / "run", ignore_errors=True)
-        initial = trained(row_called(row.initial), places).weights if row.initial else None
         started = time.process_time()
         train_segmentation(
             cases,
@@ -129,16 +137,12 @@ def trained(row: Row, places: Places) -> Trained:
             folder / "run",
             reporter=SilentReporter(),
             device=CPU,
-            initial=initial_state(initial, row.builder) if initial else None,
+            initial=initial_state(initial.weights, row.builder) if initial else None,
         )
         record = {"identity": identity, "minutes": (time.process_time() - started) / MINUTE_S}
         write_text_atomically(folder / "row.json", json.dumps(record))
-    return Trained(folder / "run" / "weights.pt", record["minutes"], len(cases), note)
-
-
-def row_called(row_id: str) -> Row:
-    """The row with this id."""
-    return next(row for row in ROWS if row.id == row_id)
+    minutes = record["minutes"] + (initial.minutes if initial else 0.0)
+    return Trained(folder / "run" / "weights.pt", minutes, len(cases), note)
 
 
 def network_spec(row: Row) -> NetworkSpec:

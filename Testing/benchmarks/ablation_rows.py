@@ -8,9 +8,14 @@ from typing import Any
 
 from FlareMRCore.training.parameters import SamplingParameters, TrainingParameters
 
-STEPS = 500
-"""Of every training from random weights but those of PHTrans."""
-FURTHER_STEPS = 250
+START_STEPS = 500
+"""On CT as it is, before what the row is about."""
+STEPS = 300
+"""Of what the row is about."""
+FURTHER_STEPS = 200
+"""Of self-training and its control."""
+PHTRANS_START_STEPS, PHTRANS_STEPS = 375, 225
+"""As many as take the same processor time."""
 SPACING_MM = 8.0
 RESIDUAL, PHTRANS = "flaremr-base", "li2024-base"
 PHTRANS_SHAPE = (32, 32, 48)
@@ -61,31 +66,56 @@ class Row:
     mode: str = "standard"
 
 
-E_ROW = "data/e"
+def _start(name: str, **changes: Any) -> Row:
+    sampling = PLAIN | changes.pop("sampling", {})
+    values = {"steps": START_STEPS, **changes}
+    return Row(f"start/{name}", f"start: {name}", sampling=sampling, **values)
+
+
+START, E_ROW = "scratch/a", "data/e"
 PHTRANS_SAMPLING = {"shapes": (PHTRANS_SHAPE,), "shape_shares": (1.0,)}
+STARTS = (
+    *(_start(f"{count}", cts=count) for count in (5, 10, 20)),
+    _start("phtrans", builder=PHTRANS, steps=PHTRANS_START_STEPS, sampling=PHTRANS_SAMPLING),
+    _start("6mm", spacing_mm=6.0),
+)
+"""What other rows start from; not scored."""
 ROWS = (
-    Row("data/a", "a. CT as it is", sampling=PLAIN),
-    Row("data/b", "b. CT through random curves", sampling=CURVES),
-    Row("data/c", "c. + random networks", sampling=NETWORKS),
-    Row("data/d", "d. + synthesis from the label maps of the CT"),
-    Row(E_ROW, "e. + label maps without images", CT + MAPS),
-    Row("data/f", "f. + real MR with partial labels (not self-trained)", CT + MAPS + MR),
+    Row("data/a", "a. CT as it is", sampling=PLAIN, initial=START),
+    Row("data/b", "b. CT through random curves", sampling=CURVES, initial=START),
+    Row("data/c", "c. + random networks", sampling=NETWORKS, initial=START),
+    Row("data/d", "d. + synthesis from the label maps of the CT", initial=START),
+    Row(E_ROW, "e. + label maps without images", CT + MAPS, initial=START),
+    Row("data/f", "f. + real MR with partial labels", CT + MAPS + MR, initial=START),
     Row("data/g0", "e, trained further (control of g)", CT + MAPS, steps=FURTHER_STEPS,
         initial=E_ROW),
     Row("data/g", "g. e, trained further with its labels of MR", CT + MAPS, steps=FURTHER_STEPS,
         initial=E_ROW, labeled_by=E_ROW),
-    Row("data/d-seed1", "d with another seed", seed=1),
-    Row("maps/5", "5 label maps", cts=5),
-    Row("maps/10", "10 label maps", cts=10),
-    Row("maps/20", "20 label maps", cts=20),
+    Row("data/d-seed1", "d with another seed", seed=1, initial=START),
+    *(Row(f"maps/{count}", f"{count} label maps", cts=count, initial=f"start/{count}")
+      for count in (5, 20, 10)),
     Row("network/phtrans", "PHTrans small (Li 2024)", CT + MAPS, PHTRANS_SAMPLING,
-        builder=PHTRANS),
-    Row("network/residual", "residual U-Net, same patches", CT + MAPS, PHTRANS_SAMPLING),
+        builder=PHTRANS, steps=PHTRANS_STEPS, initial="start/phtrans"),
     Row("mode/fast", "e, fast", steps=0, initial=E_ROW, mode="fast"),
     Row("mode/accurate", "e, accurate (zoomed views)", steps=0, initial=E_ROW, mode="accurate"),
-    Row("spacing/6", "d at 6 mm", spacing_mm=6.0),
+    Row("spacing/6", "d at 6 mm", spacing_mm=6.0, initial="start/6mm"),
+    Row(START, "a from random weights (the start of the others)", sampling=PLAIN,
+        steps=START_STEPS),
+    Row("scratch/b", "b from random weights", sampling=CURVES, steps=START_STEPS),
+    Row("scratch/c", "c from random weights", sampling=NETWORKS, steps=START_STEPS),
+    Row("scratch/d", "d from random weights", steps=START_STEPS),
 )  # fmt: skip
 """In the order of the tables."""
+
+
+def row_called(row_id: str) -> Row:
+    """The row or start with this id."""
+    return next(row for row in (*ROWS, *STARTS) if row.id == row_id)
+
+
+def total_steps(row: Row) -> int:
+    """Steps of the row and of all that it starts from."""
+    return row.steps + (total_steps(row_called(row.initial)) if row.initial else 0)
 
 
 def training_parameters(row: Row) -> TrainingParameters:

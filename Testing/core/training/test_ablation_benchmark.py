@@ -17,10 +17,24 @@ from FlareMRCore.errors import UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from ablation import network_spec, row_called
+from ablation import network_spec
 from ablation_data import TAUGHT, cases_of, taught_labels
 from ablation_results import results_text, scores, table_lines
-from ablation_rows import CT, MR, PHTRANS, PHTRANS_SHAPE, ROWS, Row, training_parameters
+from ablation_rows import (
+    CT,
+    FURTHER_STEPS,
+    MR,
+    PHTRANS,
+    PHTRANS_SHAPE,
+    ROWS,
+    START_STEPS,
+    STARTS,
+    STEPS,
+    Row,
+    row_called,
+    total_steps,
+    training_parameters,
+)
 from cohort import tiny_case
 from pseudo_labels import UNKNOWN
 
@@ -47,12 +61,20 @@ def test_only_one_row_learns_from_labels_of_mr() -> None:
     assert [row.id for row in ROWS if set(row.groups) & set(MR)] == ["data/f"]
 
 
-def test_rows_start_from_rows_that_are_trained_and_fit() -> None:
-    for row in ROWS:
+def test_rows_start_from_rows_that_fit_and_have_seen_no_other_ct() -> None:
+    for row in (*ROWS, *STARTS):
         for needed in filter(None, (row.initial, row.labeled_by)):
             other = row_called(needed)
             assert other.steps
             assert (other.builder, other.spacing_mm) == (row.builder, row.spacing_mm)
+            assert other.cts == row.cts
+
+
+def test_rows_of_a_table_have_learned_for_as_long() -> None:
+    steps = {row.id: total_steps(row) for row in ROWS}
+    assert steps.pop("data/g") == steps.pop("data/g0") == START_STEPS + STEPS + FURTHER_STEPS
+    lengths = {n for row, n in steps.items() if row.startswith(("data/", "maps/"))}
+    assert lengths == {START_STEPS + STEPS}
 
 
 def test_self_training_and_its_control_differ_in_the_pseudo_labels_alone() -> None:
@@ -118,5 +140,5 @@ def test_the_table_shows_means_and_what_was_not_run() -> None:
 
 def test_the_text_holds_every_row() -> None:
     text = results_text({"data/a": _result(0.8) | {"note": "3 MR labeled"}})
-    assert all(row.title in text for row in ROWS)
+    assert all(f"| {row.title} |" in text for row in ROWS)
     assert "a. CT as it is: 3 MR labeled." in text
