@@ -193,7 +193,7 @@ def _segment_batch(
     )
     if not arguments.json_progress:
         _print_batch(manifest, arguments)
-    _raise_failures(manifest)
+    _raise_failures(manifest, arguments.output / MANIFEST_NAME)
     return 0
 
 
@@ -214,7 +214,7 @@ def _check_batch(arguments: argparse.Namespace) -> None:
         )
 
 
-def _raise_failures(manifest: Manifest) -> None:
+def _raise_failures(manifest: Manifest, path: Path) -> None:
     failed = {n: e for n, e in manifest.cases.items() if e.state == FAILED and e.error is not None}
     if not failed:
         return
@@ -224,7 +224,7 @@ def _raise_failures(manifest: Manifest) -> None:
     raise BatchError(
         f"{len(failed)} of {len(manifest.cases)} cases failed: {', '.join(failed)}.",
         code="batch.failed",
-        hint=f"The reasons are in {MANIFEST_NAME}; run again with --resume when they are solved.",
+        hint=f"The reasons are in '{path}'; run again with --resume when they are solved.",
     )
 
 

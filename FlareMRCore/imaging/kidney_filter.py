@@ -115,17 +115,6 @@ def check_kidneys(
     return KidneyCheck(right, left, accepted)
 
 
-def accepted_sequences(checks: Mapping[str, KidneyCheck]) -> tuple[str, ...]:
-    """Sequences of one patient that take the label over, those that inherit included.
-
-    The opposed-phase image (OP) shares the fate of the in-phase one (IP), with which it is
-    measured; the labeled sequence itself (PRE) joins if any other passed.
-    """
-    passed = [sequence for sequence, check in checks.items() if check.accepted]
-    inherited = ["OP"] if "IP" in passed else []
-    return (*(["PRE"] if passed else []), *passed, *inherited)
-
-
 def _kidney_dice(
     image: NDArray[np.float32],
     kidney: BoolArray,

@@ -1,6 +1,5 @@
 """Which pseudo-labels to train on: verdicts with reasons, and the filter by organ volume."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -133,16 +132,6 @@ def check_volumes(
         elif volume >= rule.high * mean:
             objections.append(Objection("volume-high", organ, volume, rule.high * mean))
     return Verdict(tuple(objections))
-
-
-def count_objections(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    """How many cases each ``"rule/organ"`` rejected, most frequent first; for reports."""
-    counts = Counter(
-        key
-        for verdict in verdicts
-        for key in {f"{objection.rule}/{objection.organ}" for objection in verdict.objections}
-    )
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _touching_edge(label_map: LabelMap) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Literal, cast, get_args
 
@@ -115,11 +115,18 @@ def registration_backends() -> tuple[BackendReport, ...]:
     chosen = "ants" if present["ants"] else "sitk"
     return tuple(
         BackendReport(
-            name, present[name], version(package) if present[name] else "", name == chosen,
+            name, present[name], _version(package) if present[name] else "", name == chosen,
             METHODS[name],
         )
         for name, (_, package) in packages.items()
     )  # fmt: skip
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # built into an application, without the files of pip
+        return "unknown version"
 
 
 def align(

@@ -55,18 +55,6 @@ def process_memory_mb() -> float:
     return held_memory_bytes() / MB
 
 
-def card_memory_mb() -> float:
-    """Memory of the CUDA device in use, that of all programs, as the challenge counts it.
-
-    Raises:
-        RuntimeError: there is no CUDA device.
-    """
-    import torch
-
-    free, total = torch.cuda.mem_get_info()
-    return (total - free) / MB
-
-
 @contextmanager
 def sampled(
     memory_mb: Callable[[], float] = process_memory_mb, *, period_s: float = PERIOD_S

@@ -48,6 +48,7 @@ def diagnose(store: WeightsStore | None = None) -> Diagnosis:
     sections = {
         "versions": {**software_versions(), "executable": sys.executable},
         "torch": _torch(problems),
+        "registration": _registration(),
         "memory and disk": _space(problems),
         "weights": _weights(store or WeightsStore(), problems),
     }
@@ -113,6 +114,17 @@ def _torch(problems: list[str]) -> dict[str, str]:
     for device in list_devices():
         facts[device.name] = f"{device.title}, {device.free_bytes / GB:.1f} GB free"
     return facts
+
+
+def _registration() -> dict[str, str]:
+    """What recipes align images with; SimpleITK has no SyN."""
+    from FlareMRCore.imaging.registration import registration_backends
+
+    return {
+        report.backend: f"{report.version or 'not installed'}, "
+        f"{'used' if report.chosen else 'not used'}, SyN is {report.methods['syn']}"
+        for report in registration_backends()
+    }
 
 
 def _space(problems: list[str]) -> dict[str, str]:

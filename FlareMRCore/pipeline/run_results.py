@@ -13,7 +13,7 @@ from FlareMRCore.imaging.metrics import Mode
 from FlareMRCore.pipeline.run_lineage import Lineage, minutes_of, read_lineage
 from FlareMRCore.pipeline.run_reading import RunReading, StageReading
 from FlareMRCore.pipeline.stage import SCORES
-from FlareMRCore.pipeline.stages_results import SCORES_NAME, SUMMARY_NAME
+from FlareMRCore.pipeline.stages_results import SUMMARY_NAME
 from FlareMRCore.pipeline.text_table import TextTable, number_text
 
 LONGEST_CHANGE = 60
@@ -56,10 +56,6 @@ class StageScores:
     organs: tuple[OrganMeans, ...]
     dice: float | None
     surface_dice: float | None
-
-    def case_scores(self) -> str:
-        """scores.csv: a line for each case, convention and organ."""
-        return (self.folder / SCORES_NAME).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)

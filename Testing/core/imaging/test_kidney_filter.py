@@ -16,7 +16,6 @@ from FlareMRCore.errors import GeometryError, UsageError
 from FlareMRCore.imaging.kidney_filter import (
     SEQUENCE_RULES,
     KidneyCheck,
-    accepted_sequences,
     check_kidneys,
 )
 
@@ -89,13 +88,6 @@ def test_one_kidney_is_enough_after_contrast_only(anatomy):
 def test_an_empty_image_shows_no_kidney(anatomy):
     flat = Volume(np.zeros(GRID.shape, dtype=np.float32), GRID)
     assert check_kidneys(flat, anatomy.labels, "V") == KidneyCheck(0.0, 0.0, False)
-
-
-def test_who_inherits():
-    yes, no = KidneyCheck(0.9, 0.9, True), KidneyCheck(0.1, None, False)
-    assert accepted_sequences({"A": yes, "IP": yes, "T2": no}) == ("PRE", "A", "IP", "OP")
-    assert accepted_sequences({"A": yes, "IP": no}) == ("PRE", "A")
-    assert accepted_sequences({"A": no, "IP": no}) == ()
 
 
 def test_wrong_requests(anatomy):

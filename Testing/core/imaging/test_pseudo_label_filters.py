@@ -14,7 +14,6 @@ from FlareMRCore.imaging.pseudo_label_filters import (
     Verdict,
     VolumeRatioRule,
     check_volumes,
-    count_objections,
     mean_volumes_mm3,
     organ_volumes_mm3,
 )
@@ -98,9 +97,3 @@ def test_means_are_over_the_cases_that_have_the_organ():
     assert mean_volumes_mm3(cases, absent_counts_zero=True) == {"liver": 150.0, "spleen": 15.0}
     with pytest.raises(UsageError, match="at least one"):
         mean_volumes_mm3([])
-
-
-def test_rejections_are_counted_by_case():
-    both = check_volumes(label_map(liver=150, spleen=0), MEANS)
-    one = check_volumes(label_map(spleen=0), MEANS)
-    assert count_objections([both, one, Verdict()]) == {"missing/spleen": 2, "volume-high/liver": 1}

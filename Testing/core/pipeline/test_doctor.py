@@ -40,3 +40,11 @@ def test_a_folder_for_weights_that_cannot_be_written(
     diagnosis = diagnose(WeightsStore(folder=tmp_path))
     assert f"'{tmp_path}' is read-only." in diagnosis.problems
     assert "not writable" in diagnosis.sections["weights"]["folder"]
+
+
+def test_the_package_that_aligns_images_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"SimpleITK": object()}
+    monkeypatch.setattr("FlareMRCore.imaging.registration.find_spec", found.get)
+    facts = diagnose().sections["registration"]
+    assert facts["ants"].startswith("not installed, not used")
+    assert ", used, SyN is SimpleITK affine, then" in facts["sitk"]
