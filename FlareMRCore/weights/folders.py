@@ -45,8 +45,8 @@ def default_folder(
 
 
 @contextmanager
-def writing(path: PurePath) -> Iterator[None]:
-    """Turn the system's errors of writing to `path` into ones that say what to do.
+def writing(path: PurePath, *, hint: str = _HINT) -> Iterator[None]:
+    """Turn the system's errors of writing to `path` into ones that say what to do: `hint`.
 
     Raises:
         WeightsError: no permission, no space, or another failure of the file system.
@@ -59,14 +59,14 @@ def writing(path: PurePath) -> Iterator[None]:
             raise WeightsError(
                 f"The disk is full: cannot write {path}.",
                 code="weights.disk",
-                hint=f"Free some space, or: {_HINT}",
+                hint=f"Free some space, or: {hint}",
             ) from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise WeightsError(
-                f"No permission to write {path} ({reason}).", code="weights.permission", hint=_HINT
+                f"No permission to write {path} ({reason}).", code="weights.permission", hint=hint
             ) from error
         raise WeightsError(
-            f"Cannot write {path} ({reason}).", code="weights.write", hint=_HINT
+            f"Cannot write {path} ({reason}).", code="weights.write", hint=hint
         ) from error
 
 

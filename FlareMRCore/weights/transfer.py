@@ -9,7 +9,7 @@ from pathlib import Path
 
 from FlareMRCore.errors import UsageError, WeightsError
 from FlareMRCore.weights.checking import file_problem
-from FlareMRCore.weights.folders import make_folder, writing
+from FlareMRCore.weights.folders import writing
 from FlareMRCore.weights.models import described_entries, install_model, save_entry
 from FlareMRCore.weights.registry import REGISTRY_NAME, Registry, WeightsEntry, entries_as_text
 from FlareMRCore.weights.sources import Candidate, install, open_source
@@ -64,9 +64,9 @@ def export_to(path: Path, entry: WeightsEntry, files: Mapping[str, Path]) -> Pat
         raise UsageError(
             f"Weights are exported as a .zip archive, found '{path.name}'.", code="usage.export"
         )
-    make_folder(path.parent)
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    with writing(path):
+    with writing(path, hint="Choose a folder you may write to."):
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with zipfile.ZipFile(part, "x", compression=zipfile.ZIP_STORED) as archive:
                 archive.writestr(REGISTRY_NAME, entries_as_text([entry]))

@@ -125,3 +125,12 @@ def test_export_wants_a_zip(make_store, tmp_path: Path) -> None:
     put(store.bundled_folder / "ours")
     with pytest.raises(UsageError, match=r"\.zip"):
         store.export("ours", tmp_path / "ours.tar")
+
+
+def test_an_archive_is_written_where_its_user_says(make_store, tmp_path: Path) -> None:
+    store = make_store()
+    put(store.bundled_folder / "ours")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(WeightsError, match="Choose a folder you may write to") as caught:
+        store.export("ours", tmp_path / "file" / "ours.zip")
+    assert "FLAREMR_WEIGHTS_DIR" not in str(caught.value)
