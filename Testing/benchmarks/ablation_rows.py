@@ -14,7 +14,7 @@ STEPS = 300
 """Of what the row is about."""
 FURTHER_STEPS = 200
 """Of self-training and its control."""
-PHTRANS_START_STEPS, PHTRANS_STEPS = 375, 225
+PHTRANS_START_STEPS, PHTRANS_STEPS = 225, 135
 """As many as take the same processor time."""
 SPACING_MM = 8.0
 RESIDUAL, PHTRANS = "flaremr-base", "li2024-base"
