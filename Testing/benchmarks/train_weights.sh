@@ -21,7 +21,10 @@ fit fine-border fine $with_mr
 fit fine-finish fine-border $with_mr
 fit coarse-long coarse-finish $public
 fit ct coarse-long $public
+fit ct-long ct $public
 fit wide fine-finish $with_mr
-coarse="$out/coarse-long/weights.pt" wide="$out/wide/weights.pt"
+fit wide-more wide $with_mr
+fit wide-long wide-more $with_mr
+coarse="$out/ct-long/weights.pt" wide="$out/wide-long/weights.pt"
 train export "$coarse" "$wide" --spacing 4.3 3.0 --id flaremr --title FlareMR -o "$out/flaremr"
 train export "$out/ct/weights.pt" --spacing 3.6 --id flaremr-ct --title "FlareMR without MR" -o "$out/flaremr-ct"
