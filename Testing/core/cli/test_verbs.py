@@ -122,7 +122,8 @@ def test_devices(capsys: pytest.CaptureFixture[str]) -> None:
 def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert set(facts["sections"]) == {"versions", "torch", "memory and disk", "weights"}
+    sections = {"versions", "torch", "registration", "memory and disk", "weights"}
+    assert set(facts["sections"]) == sections
     assert main(["doctor"]) == 0
     assert "[problems]" in capsys.readouterr().out
 

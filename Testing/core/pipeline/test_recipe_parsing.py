@@ -172,7 +172,7 @@ def test_unknown_names_are_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no preset 'tiny'"):
         load_recipe(str(tmp_path / "fake.toml"), preset="tiny", stages=FAKES)
     (tmp_path / "bad.toml").write_text("name = [", encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"bad\.toml cannot be read"):
+    with pytest.raises(RecipeError, match=r"bad\.toml' is not TOML"):
         load_recipe(str(tmp_path / "bad.toml"))
 
 
