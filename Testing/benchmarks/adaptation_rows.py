@@ -187,7 +187,12 @@ STMT_ROWS = (
 )
 ABLATION_ROWS = (*LI_ROWS, *ZHU_ROWS, *HE_ROWS, *YE_ROWS, *STMT_ROWS)
 
-_FEW = {"training": {"trainer": {"steps": 600}}}
+
+def _steps(count: int) -> Mapping[str, Any]:
+    return {"training": {"trainer": {"steps": count}}}
+
+
+_FEW = _steps(600)
 REAL_ROWS = (
     Row("ct-only/all", "CT only"),
     Row("contrast-randomized/all", "contrast-randomized CT"),
@@ -197,7 +202,28 @@ REAL_ROWS = (
         {"translator": _FEW, "train-big-0": _FEW, "export": _scored("train-big-0")},
     ),
     Row("li2024/all", "li2024"),
+    Row(
+        "zhu2024/short",
+        "zhu2024, shortened: 1000 and 4 x 600 steps",
+        {
+            "translator": _steps(1000),
+            "train-edges": _FEW,
+            "train-round-2": _FEW,
+            "train-round-3": _FEW,
+            "train-small": _FEW,
+        },
+    ),
     Row("zhu2024/all", "zhu2024"),
+    Row(
+        "he2024/short",
+        "he2024, shortened: 150, 2 x 400 and 3 x 150 steps",
+        {
+            "translator": _steps(150),
+            "train-1": _steps(400),
+            "train-2": _steps(400),
+            **{f"train-3{part}": _steps(150) for part in "abc"},
+        },
+    ),
     Row("he2024/all", "he2024"),
 )
 PEERS = (
