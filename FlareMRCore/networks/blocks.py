@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from FlareMRCore.errors import UsageError
 
 Layer = Callable[..., nn.Module]
+TREACHEROUS_DEPTH = 2
+VOLUME_AXES = 5
+"""Axes of (B, C, K, J, I)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,24 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, out, ...)."""
-        return _tensor(self.activation(self.norm(self.conv(x))))
+        return _tensor(self.activation(self.norm(convolve(self.conv, x))))
+
+
+def convolve(convolution: nn.Module, x: Tensor) -> Tensor:
+    """The convolution of (B, C, [K,] J, I); in float32 where a processor would err in bfloat16.
+
+    On processors, the gradient of a 3^3 kernel's weights over exactly two slices is wrong in
+    bfloat16, and now and then infinite (torch 2.13 with oneDNN).
+    """
+    if (
+        x.ndim == VOLUME_AXES
+        and x.shape[2] == TREACHEROUS_DEPTH
+        and x.device.type == "cpu"
+        and torch.is_autocast_enabled("cpu")
+    ):
+        with torch.autocast("cpu", enabled=False):
+            return _tensor(convolution(x.float()))
+    return _tensor(convolution(x))
 
 
 class ResidualBlock(nn.Module):

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from FlareMRCore.errors import InputError, UsageError
-from FlareMRCore.networks.blocks import initialize_convolutions
-from FlareMRCore.networks.subvoxel_unet import convolve
+from FlareMRCore.networks.blocks import convolve, initialize_convolutions
 from FlareMRCore.networks.swin import (
     INITIAL_DEVIATION,
     SwinBlock,

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from FlareMRCore.networks.blocks import convolve
+
 WIDTHS = (32, 64, 96, 128)
 WIDE_WIDTHS = (48, 96, 144, 192)
 GROUPS = 8
-TREACHEROUS_DEPTH = 2
 NOISE = 0.05
 """Relative noise on copied channels, without which copies would learn the same forever."""
 
@@ -119,22 +120,6 @@ class SubvoxelUNet(nn.Module):
         for merge in self.decoder:
             y = merge(y, skips.pop())
         return unfold(self.head(y), self.subvoxels)
-
-
-def convolve(convolution: nn.Conv3d, x: Tensor) -> Tensor:
-    """The convolution of (B, C, K, J, I); in float32 where a processor would err in bfloat16.
-
-    On processors, the gradient of a 3^3 kernel's weights over exactly two slices is wrong in
-    bfloat16, and now and then infinite (torch 2.13 with oneDNN).
-    """
-    if (
-        x.shape[2] == TREACHEROUS_DEPTH
-        and x.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-    ):
-        with torch.autocast("cpu", enabled=False):
-            return convolution(x.float())  # type: ignore[no-any-return]
-    return convolution(x)  # type: ignore[no-any-return]
 
 
 def fold(x: Tensor, n: int) -> Tensor:
