@@ -25,6 +25,16 @@ fit ct-long ct $public
 fit wide fine-finish $with_mr
 fit wide-more wide $with_mr
 fit wide-long wide-more $with_mr
-coarse="$out/ct-long/weights.pt" wide="$out/wide-long/weights.pt"
-train export "$coarse" "$wide" --spacing 4.3 3.0 --id flaremr --title FlareMR -o "$out/flaremr"
-train export "$out/ct/weights.pt" --spacing 3.6 --id flaremr-ct --title "FlareMR without MR" -o "$out/flaremr-ct"
+# Self-training of the coarse network: MR without their labels.
+if [ ! -d "$out/pseudo-pack" ]; then
+  for mm in 3.6 3.2; do
+    train export "$out/ct-long/weights.pt" --spacing $mm --id "at-$mm" --title "at $mm mm" -o "$out/at-$mm"
+  done
+  PYTHONPATH=. "$python" Testing/benchmarks/pseudo_labels.py $recipes/unlabeled-mr.toml --data "$data" \
+    --weights "$out/at-3.6" "$out/at-3.2" -o "$out/pseudo"
+  train pack "$out/pseudo/groups.toml" --data "$out/pseudo" --spacing 3 -o "$out/pseudo-pack"
+fi
+fit self ct-long "$out/pack3" "$out/pseudo-pack"
+coarse="$out/self/weights.pt" wide="$out/wide-long/weights.pt"
+train export "$coarse" "$wide" --spacing 3.6 3.0 --id flaremr --title FlareMR -o "$out/flaremr"
+train export "$out/ct-long/weights.pt" --spacing 3.3 --id flaremr-ct --title "FlareMR without MR" -o "$out/flaremr-ct"
