@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from FlareMRCore.errors import UsageError
 
 Layer = Callable[..., nn.Module]
-TREACHEROUS_DEPTH = 2
+TREACHEROUS_DEPTHS = (2, 3)
+"""Slices of an input; an even kernel makes two of three."""
 VOLUME_AXES = 5
 """Axes of (B, C, K, J, I)."""
 
@@ -65,14 +66,14 @@ class ConvBlock(nn.Module):
 
 
 def convolve(convolution: nn.Module, x: Tensor) -> Tensor:
-    """The convolution of (B, C, [K,] J, I); in float32 where a processor would err in bfloat16.
+    """The layer's answer to (B, C, [K,] J, I); in float32 where a processor would err in bfloat16.
 
-    On processors, the gradient of a 3^3 kernel's weights over exactly two slices is wrong in
-    bfloat16, and now and then infinite (torch 2.13 with oneDNN).
+    On processors, the gradient of a kernel's weights is wrong in bfloat16, and now and then
+    infinite, where its answer has exactly two slices (torch 2.13 with oneDNN).
     """
     if (
         x.ndim == VOLUME_AXES
-        and x.shape[2] == TREACHEROUS_DEPTH
+        and x.shape[2] in TREACHEROUS_DEPTHS
         and x.device.type == "cpu"
         and torch.is_autocast_enabled("cpu")
     ):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from FlareMRCore.networks.blocks import (
     Layer,
     convolution,
+    convolve,
     instance_norm,
     transposed_convolution,
 )
@@ -124,8 +125,9 @@ class PatchDiscriminator(nn.Module):
             InputError: an axis is shorter than `SMALLEST_PATCH`.
         """
         check_minimum(tuple(x.shape[2:]), SMALLEST_PATCH)
-        scores: Tensor = self.layers(x)
-        return scores
+        for layer in self.layers:
+            x = convolve(layer, x)
+        return x
 
 
 def _discriminator_step(

@@ -216,12 +216,12 @@ REAL_ROWS = (
     Row("zhu2024/all", "zhu2024"),
     Row(
         "he2024/short",
-        "he2024, shortened: 150, 2 x 400 and 3 x 150 steps",
+        "he2024, shortened: 100, 2 x 300 and 3 x 100 steps",
         {
-            "translator": _steps(150),
-            "train-1": _steps(400),
-            "train-2": _steps(400),
-            **{f"train-3{part}": _steps(150) for part in "abc"},
+            "translator": _steps(100),
+            "train-1": _steps(300),
+            "train-2": _steps(300),
+            **{f"train-3{part}": _steps(100) for part in "abc"},
         },
     ),
     Row("he2024/all", "he2024"),

@@ -67,3 +67,19 @@ def test_generator_refuses_a_size_that_does_not_fit(shape: tuple[int, ...]) -> N
 def test_discriminator_refuses_a_small_patch() -> None:
     with pytest.raises(InputError, match="24"):
         PatchDiscriminator(2, width=2)(torch.zeros(1, 1, 23, 64))
+
+
+def test_the_gradients_of_the_discriminator_are_right_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    network = PatchDiscriminator(3, width=16)
+    x = torch.randn(1, 1, 24, 32, 32)
+    gradients = []
+    for enabled in (True, False):
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            scores = network(x)
+        (scores.float() - 1).square().mean().backward()
+        gradient = network.get_parameter("layers.8.weight").grad
+        assert gradient is not None
+        gradients.append(gradient.clone())
+    assert (gradients[0] - gradients[1]).norm() < 0.1 * gradients[1].norm()
