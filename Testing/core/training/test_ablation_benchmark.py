@@ -118,7 +118,7 @@ def _result(dice: float) -> dict[str, Any]:
         "T2-SPIR 19": {organ: [dice, 0.5] for organ in organs[:4]},
         "T2-SPIR 20": {organ: [dice - 0.1, 0.3] for organ in organs[:4]},
     }
-    ukat = {"UKAT GE": {"right_kidney": [0.1, 0.0], "left_kidney": [0.2, 0.0]}}
+    ukat = {"UKAT GE": {"left_kidney": [0.2, 0.0], "right_kidney": [0.1, 0.0]}}
     example = {"TotalSegmentator": {organ: [0.7, 0.6] for organ in (*organs, "aorta")}}
     return {
         "scores": t2 | ukat | example,
