@@ -81,9 +81,8 @@ trainings of a recipe start from earlier ones, so that later rows have also lear
 * stmt2023: not reproduced. Corrected labels cost 0.02 and pseudo-labels another 0.16 where the
   paper gains 0.02 in all, probably because its teacher had 220 steps. Tumors are found in no row.
 * On real people the three recipes translate with small networks in bfloat16: of zhu2024 and he2024
-  shortened runs were made, which gain 0.44 and 0.14; as the preset `small` has them they were not
-  run yet. he2024 had 100 steps of translation, less than its generator needs for one look at all CT
-  and MR.
+  shortened runs were made, which gain 0.44 and 0.14 (he2024 with 100 steps of translation); as the
+  preset `small` has them they were not run yet.
 """
 
 
