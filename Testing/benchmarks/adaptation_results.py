@@ -64,7 +64,8 @@ trainings of a recipe start from earlier ones, so that later rows have also lear
   and half the time. CT alone at 6 mm learns the contrast of CT: with 600 instead of 1500 steps it
   had 0.389, contrast-randomized training 0.681.
 * On synthetic people contrast-randomized training gains most; that row is older than the larger
-  share of T1 in its images, with which the preset `mini` reaches 0.61 instead of 0.68 on its own people.
+  share of T1 in its images, with which the preset `mini` reaches 0.61 instead of 0.68 on
+  its own people.
 * li2024: fake MR adds 0.17 to CT alone, as published in direction. Pseudo-labels add nothing after
   300 steps; the small network loses a little and two stages win it back, as published. The mirrored
   view, which should add 0.2 points, ruins the result: the networks of `mini` are not taught with
