@@ -188,7 +188,7 @@ class ParallelLevel(nn.Module):
         """Convolutions of `local` plus the second branch of `other`."""
         second = other if self.swin is None else self.swin(other)
         for layer in self.convs:
-            local = convolve(layer, local) if isinstance(layer, nn.Conv3d) else layer(local)
+            local = convolve(layer, local)
         return local + second
 
 

@@ -33,6 +33,7 @@ from ablation_rows import (
     total_steps,
     training_parameters,
 )
+from results_file import load_results, save_results
 from score_weights import CASES, scored_case
 
 from FlareMRCore.data.atomic_file import write_text_atomically
@@ -82,15 +83,15 @@ def main() -> None:
     torch.set_num_threads(1)
     places = Places(arguments.data, arguments.store)
     end = time.monotonic() + MINUTE_S * arguments.minutes
-    found = _load(arguments.results)
+    found = load_results(arguments.results)
     for row in (row for row in ROWS if row.id.startswith(tuple(arguments.rows))):
         if (row.id in found and not arguments.again) or time.monotonic() > end:
             continue
         result = run_row(row, places)
         found[row.id] = result
-        _save(arguments.results, found)
+        save_results(arguments.results, found, "ABLATION.md", results_text(found))
         print(f"{row.id}: {json.dumps(result)}", flush=True)
-    _save(arguments.results, found)
+    save_results(arguments.results, found, "ABLATION.md", results_text(found))
 
 
 def run_row(row: Row, places: Places) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def trained(row: Row, places: Places) -> Trained:
     folder, parameters = places.folder(row), training_parameters(row)
     cases, note = _cases(row, places)
     identity = f"{parameters!r} {sorted(case.case_id for case in cases)} {row.initial}"
-    record = _load(folder / "row.json")
+    record = load_results(folder / "row.json")
     if record.get("identity") != identity:
         shutil.rmtree(folder / "run", ignore_errors=True)
         started = time.process_time()
@@ -181,16 +182,6 @@ def _engine(row: Row, weights: Path, places: Places, *, confidence_map: bool = F
         str(folder), row.mode, device="cpu", threads=1, confidence_map=confidence_map
     )
     return open_engine(options, SilentReporter())
-
-
-def _load(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return content
-
-
-def _save(path: Path, found: dict[str, Any]) -> None:
-    write_text_atomically(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
-    write_text_atomically(path.with_name("ABLATION.md"), results_text(found))
 
 
 def _parser() -> argparse.ArgumentParser:

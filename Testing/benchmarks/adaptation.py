@@ -24,8 +24,8 @@ from adaptation_data import FOUR, real_dataset
 from adaptation_recipes import Changes, changed_recipe, needed_recipe, reseeded_recipe
 from adaptation_results import results_text
 from adaptation_rows import ABLATION_ROWS, COHORT, LARGE, REAL_ROWS, WHOLE_ROWS, Row
+from results_file import load_results, save_results
 
-from FlareMRCore.data.atomic_file import write_text_atomically
 from FlareMRCore.data.dataset import Dataset
 from FlareMRCore.errors import FlareMRError
 from FlareMRCore.pipeline.artifact_store import ArtifactStore
@@ -69,7 +69,7 @@ def main() -> None:
     options = RunOptions(device=arguments.device, threads=arguments.threads, data=arguments.data)
     store = ArtifactStore(arguments.store)
     end = time.monotonic() + 60 * arguments.minutes
-    found = _load(arguments.results)
+    found = load_results(arguments.results)
     for row in (r for r in table.rows if r.id.startswith(tuple(arguments.rows))):
         for seed in arguments.seeds:
             done = found.get(table.name, {}).get(row.id, {}).get(str(seed), {})
@@ -78,10 +78,10 @@ def main() -> None:
             result = run_row(table, row, seed, store, options)
             print(f"{row.id}, seed {seed}: {_brief(result)}", flush=True)
             # Another process may have written other rows meanwhile.
-            found = _load(arguments.results)
+            found = load_results(arguments.results)
             found.setdefault(table.name, {}).setdefault(row.id, {})[str(seed)] = result
-            _save(arguments.results, found)
-    _save(arguments.results, found)
+            save_results(arguments.results, found, "RESULTS.md", results_text(found))
+    save_results(arguments.results, found, "RESULTS.md", results_text(found))
 
 
 def run_row(
@@ -146,16 +146,6 @@ def _brief(result: dict[str, Any]) -> str:
         return result["error"].partition("\n")[0]
     dice = [scores[0] for scores in result["organs"].values()]
     return f"DSC {sum(dice) / len(dice):.3f} in {result['minutes']} min"
-
-
-def _load(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return content
-
-
-def _save(path: Path, found: dict[str, Any]) -> None:
-    write_text_atomically(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
-    write_text_atomically(path.with_name("RESULTS.md"), results_text(found))
 
 
 def _parser() -> argparse.ArgumentParser:
