@@ -10,6 +10,10 @@ from torch.nn import functional
 
 from FlareMRCore.training.contrast import smooth_noise
 
+WINDOW_LOW = (0.0, 0.25)
+"""Lower end of a display window, relative to the quantile 0.95 of the image."""
+WINDOW_HIGH_QUANTILE = (0.96, 1.0)
+
 
 def corrupt(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
     """The image (K, J, I) as a scanner would have delivered it, as magnitude.
@@ -34,6 +38,18 @@ def corrupt(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
     if rng.random() < 0.4:
         image = image.clamp(min=0) ** float(np.exp(rng.normal(0, 0.25)))
     return image
+
+
+def display_window(image: Tensor, rng: Generator) -> Tensor:
+    """The image (K, J, I) without what is darker or brighter than a random display window.
+
+    Seen in strongly T1-weighted images: kidneys, spleen and muscle near zero, a twentieth of fat,
+    which no signal equation gives.
+    """
+    thinned = image[::2, ::2, ::2].flatten()
+    low = float(rng.uniform(*WINDOW_LOW)) * float(torch.quantile(thinned, 0.95))
+    high = float(torch.quantile(thinned, float(rng.uniform(*WINDOW_HIGH_QUANTILE))))
+    return (image.clamp(max=max(high, 2 * low)) - low).clamp(min=0)
 
 
 def _measured(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:

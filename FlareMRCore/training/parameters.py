@@ -26,6 +26,9 @@ class SamplingParameters:
             they do where the engine fills an image up to the size that the network takes.
         organ_share: share of samples centered near a voxel of an organ drawn at random, small
             organs as often as large ones; the others lie anywhere in the organs' bounding box.
+        window_share: share of images that lose their darkest and brightest values, as an export
+            through a display window does.
+        organ_size_share: share of samples in which some organs are grown or shrunk on their own.
     """
 
     spacing_mm: float = 6.0
@@ -39,6 +42,8 @@ class SamplingParameters:
     keep_ct: float = 0.05
     border_share: float = 0.0
     organ_share: float = 0.0
+    window_share: float = 0.0
+    organ_size_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from FlareMRCore.imaging.intensity import foreground_statistics, standardize
 from FlareMRCore.training.contrast import random_appearance, smooth_noise, through_random_curve
-from FlareMRCore.training.corruption import blur, corrupt, thick_slices
+from FlareMRCore.training.corruption import blur, corrupt, display_window, thick_slices
 from FlareMRCore.training.inner_structure import add_inner_structure
+from FlareMRCore.training.organ_size import resized_organs
 from FlareMRCore.training.pack import CLASSES, LABEL_VALUES, PackedCase
 from FlareMRCore.training.parameters import SamplingParameters, Shape
 
@@ -53,6 +54,8 @@ def draw_sample(
     grid = _source_grid(case, shape, parameters, rng)
     labels, tissues = _pick((case.labels, case.tissues), grid)
     image = _image(case, grid, tissues, parameters, rng)
+    if parameters.window_share and rng.random() < parameters.window_share:
+        image = display_window(image - image.min(), rng)
     values = image.numpy()
     if values.min() == values.max():
         return draw_sample(cases, parameters, rng)
@@ -137,6 +140,8 @@ def _source_grid(
         torch.from_numpy(elastic.astype(np.float32)), size=shape, mode="trilinear"
     )
     displaced = points @ matrix.T + offsets[0].permute(1, 2, 3, 0)
+    if parameters.organ_size_share and rng.random() < parameters.organ_size_share:
+        displaced = resized_organs(displaced, case, center, rng)
     position = displaced / case.spacing_mm + center
     sizes = torch.tensor(case.labels.shape, dtype=torch.float32)
     return ((position + 0.5) / sizes * 2 - 1).flip(-1)

@@ -16,7 +16,7 @@ from FlareMRCore.training.pack import CLASSES, load_pack
 from FlareMRCore.training.pack_sources import PackGroup, build_pack, load_groups
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from pseudo_labels import UNKNOWN, agreement, group_text
+from pseudo_labels import UNANNOTATED, UNKNOWN, agreement, completed, group_text
 
 GROUP = PackGroup("people", "mr", image="*.nii.gz", weight=2.0)
 
@@ -41,3 +41,19 @@ def test_the_written_group_teaches_nothing_where_labels_are_unknown(tmp_path: Pa
     assert case.allowed[UNKNOWN].all()
     assert UNKNOWN in case.labels
     assert case.allowed[:CLASSES].sum() == CLASSES
+    assert case.allowed[UNANNOTATED, 0]
+
+
+def test_annotated_organs_keep_their_labels() -> None:
+    """Liver (1) is annotated, pancreas (4) is not; 33 is a voxel without agreement."""
+    truth = np.array([1, 1, 0, 0, 0, 0, 22], np.uint8)
+    pseudo = np.array([1, 4, 1, 4, 0, UNKNOWN, 4], np.uint8)
+    found = completed(truth, pseudo, unannotated=(4,)).tolist()
+    assert found == [1, 1, UNANNOTATED, 4, 0, UNANNOTATED, 4]
+
+
+def test_what_lacks_agreement_may_be_anything_but_an_annotated_organ() -> None:
+    group = PackGroup("people", "mr", image="*.nii.gz", unannotated=("pancreas",))
+    merged = tomllib.loads(group_text(group))["group"][0]["merged"]
+    assert merged[str(UNANNOTATED)] == ["background", "pancreas"]
+    assert "liver" in merged[str(UNKNOWN)]

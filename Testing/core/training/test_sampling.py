@@ -13,7 +13,7 @@ from FlareMRCore.training.contrast import (
     random_signals,
     through_random_curve,
 )
-from FlareMRCore.training.corruption import blur, corrupt, thick_slices
+from FlareMRCore.training.corruption import blur, corrupt, display_window, thick_slices
 from FlareMRCore.training.inner_structure import add_inner_structure
 from FlareMRCore.training.parameters import SamplingParameters
 from FlareMRCore.training.sampling import (
@@ -247,3 +247,27 @@ def test_real_mr_keeps_its_contrast_most_of_the_time() -> None:
         pair = torch.stack([image.flatten(), varied.flatten()])
         kept.append(float(torch.corrcoef(pair)[0, 1]) > 0.5)
     assert 0.5 < np.mean(kept) < 1.0 - MR_CURVE_SHARE / 4
+
+
+def test_a_display_window_takes_the_darkest_and_brightest_values() -> None:
+    image = torch.linspace(0, 1, 20**3).reshape(20, 20, 20)
+    windowed = [display_window(image, np.random.default_rng(seed)) for seed in range(30)]
+    lost = [float((w == 0).float().mean()) for w in windowed]
+    saturated = [float((w == w.max()).float().mean()) for w in windowed]
+    assert max(lost) > 0.15
+    assert min(lost) < 0.05
+    assert 0.02 < max(saturated) < 0.1
+    assert all(bool((w.flatten().diff() >= 0).all()) for w in windowed)
+
+
+def test_samples_pass_a_display_window_only_if_asked() -> None:
+    parameters = replace(STILL, keep_ct=0.0)
+    changed = 0
+    for seed in range(6):
+        plain, windowed = (
+            draw_sample((tiny_case(0),), replace(parameters, window_share=s), rng)
+            for s, rng in ((0.0, np.random.default_rng(seed)), (1.0, np.random.default_rng(seed)))
+        )
+        assert bool(torch.isfinite(windowed.image).all())
+        changed += not torch.equal(plain.image, windowed.image)
+    assert changed == 6
