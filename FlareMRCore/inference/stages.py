@@ -94,7 +94,7 @@ def run_stage(
     x = network_input(frame.aligned, grid, frame.statistics, _normalization(spec, frame))
     demand = _demand(model, stage, x)
     free_bytes = free_memory_bytes(options.device)
-    wanted = Plan(options.device, spec.window_shape, options.device, options.views, options.overlap)
+    wanted = Plan(options.device, _window(spec), options.device, options.views, options.overlap)
     first, planned = fitting_plan(wanted, demand, free_bytes)
     for step in planned:
         reporter.message(f"The {stage} network would not fit into memory: {step}.", level="warning")
@@ -156,6 +156,12 @@ def _run_once(
     _check_classes(prediction.logits, class_count(model, stage), spec.builder)
     reporter.advance(stage, 1, 1)
     return prediction, precision
+
+
+def _window(spec: NetworkSpec) -> Shape | None:
+    """Sliding windows of the network: what its weights say, else the only shape that it takes."""
+    stretched = spec.spacing_mm is None
+    return spec.window_shape or (None if stretched else spec.fixed_shape)
 
 
 def _central(x: Tensor, window: Shape) -> Tensor:

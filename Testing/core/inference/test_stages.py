@@ -144,6 +144,28 @@ def test_one_shape_only_networks(
     assert mean_dice(result.label_map.array, scene.truth) > 0.93
 
 
+def test_one_shape_only_networks_with_a_spacing_get_windows_of_that_shape(
+    scene: Any, bands: Any, make_spec: Any, make_model: Any
+) -> None:
+    seen = set()
+
+    class Strict(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = bands(14, 0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.add(tuple(x.shape[2:]))
+            result: Tensor = self.inner(x)
+            return result
+
+    whole = run(scene.volume, make_model({FINE: (bands(14, 0), make_spec())}))
+    spec = make_spec(fixed_shape=(16, 24, 24), multiple_of=(1, 1, 1))
+    windows = run(scene.volume, make_model({FINE: (Strict(), spec)}))
+    assert seen == {(16, 24, 24)}
+    np.testing.assert_array_equal(windows.label_map.array, whole.label_map.array)
+
+
 def test_fixed_shape_and_zoom_contradict_each_other(
     scene: Any, bands: Any, make_spec: Any, make_model: Any
 ) -> None:
