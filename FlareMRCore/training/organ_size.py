@@ -22,9 +22,7 @@ REACH = 1.2
 THINNING = 3
 
 
-def resized_organs(
-    points: Tensor, case: PackedCase, center_vox: Tensor, rng: Generator
-) -> Tensor:
+def resized_organs(points: Tensor, case: PackedCase, center_vox: Tensor, rng: Generator) -> Tensor:
     """Where to read the case so that some of its organs appear grown or shrunk.
 
     Args:

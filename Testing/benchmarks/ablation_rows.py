@@ -21,7 +21,7 @@ RESIDUAL, PHTRANS = "flaremr-base", "li2024-base"
 PHTRANS_SHAPE = (32, 32, 48)
 SHAPES = ((32, 24, 40), (16, 24, 40))
 SHAPE_SHARES = (0.6, 0.4)
-LEARNING_RATE = 2e-3
+LEARNING_RATE, LOWER_LEARNING_RATE = 2e-3, 5e-4
 
 CT = ("btcv",)
 MAPS = ("tucpd", "spl-atlas", "icrp110", "xcat")
@@ -50,6 +50,7 @@ class Row:
         initial: id of the row whose weights it starts from.
         labeled_by: id of the row whose network labels the unlabeled MR; none without it.
         mode: of the engine.
+        learning_rate: of the training.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Row:
     initial: str = ""
     labeled_by: str = ""
     mode: str = "standard"
+    learning_rate: float = LEARNING_RATE
 
 
 def _start(name: str, **changes: Any) -> Row:
@@ -77,8 +79,10 @@ PHTRANS_SAMPLING = {"shapes": (PHTRANS_SHAPE,), "shape_shares": (1.0,)}
 STARTS = (
     *(_start(f"{count}", cts=count) for count in (5, 10, 20)),
     _start("phtrans", builder=PHTRANS, steps=PHTRANS_START_STEPS, sampling=PHTRANS_SAMPLING),
+    _start("phtrans-lower", builder=PHTRANS, steps=PHTRANS_START_STEPS, sampling=PHTRANS_SAMPLING,
+           learning_rate=LOWER_LEARNING_RATE),
     _start("6mm", spacing_mm=6.0),
-)
+)  # fmt: skip
 """What other rows start from; not scored."""
 ROWS = (
     Row("data/a", "a. CT as it is", sampling=PLAIN, initial=START),
@@ -96,6 +100,9 @@ ROWS = (
       for count in (5, 20, 10)),
     Row("network/phtrans", "PHTrans small (Li 2024)", CT + MAPS, PHTRANS_SAMPLING,
         builder=PHTRANS, steps=PHTRANS_STEPS, initial="start/phtrans"),
+    Row("network/phtrans-lower", "PHTrans small at a quarter of the learning rate", CT + MAPS,
+        PHTRANS_SAMPLING, builder=PHTRANS, steps=PHTRANS_STEPS, initial="start/phtrans-lower",
+        learning_rate=LOWER_LEARNING_RATE),
     Row("mode/fast", "e, fast", steps=0, initial=E_ROW, mode="fast"),
     Row("mode/accurate", "e, accurate (zoomed views)", steps=0, initial=E_ROW, mode="accurate"),
     Row("spacing/6", "d at 6 mm", spacing_mm=6.0, initial="start/6mm"),
@@ -124,7 +131,7 @@ def training_parameters(row: Row) -> TrainingParameters:
     return TrainingParameters(
         row.builder,
         row.steps,
-        learning_rate=LEARNING_RATE,
+        learning_rate=row.learning_rate,
         seed=row.seed,
         precision="bfloat16",
         sampling=SamplingParameters(**{**common, **row.sampling}),

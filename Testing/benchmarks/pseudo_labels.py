@@ -1,6 +1,7 @@
 """Labels MR with weights that agree, for a training that has no MR label.
 
-pseudo_labels.py GROUPS.toml ... --data DATA --weights ID|PATH ... [--mode MODE] [--keep-labels] -o FOLDER
+pseudo_labels.py GROUPS.toml ... --data DATA --weights ID|PATH ... -o FOLDER
+                 [--mode MODE] [--keep-labels]
 
 Each image of the groups is segmented with all weights. A voxel keeps its label where all of them
 give the same one; elsewhere it gets the value 33, which FOLDER/groups.toml allows to be any class,
