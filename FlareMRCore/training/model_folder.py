@@ -16,6 +16,8 @@ from FlareMRCore.weights.registry import NetworkSpec, WeightsEntry
 COARSE_SPACING_MM = 4.3
 FINE_SPACING_MM = 3.3
 """Where our networks did best on the validation images (Testing/benchmarks/weights.md)."""
+WINDOW_SHAPE = (128, 128, 160)
+"""Of fine networks: at 2.4 mm most regions of interest fit into one (307 x 307 x 384 mm)."""
 
 ROLES = {"flaremr-coarse": "coarse", "flaremr-fine": "fine", "flaremr-wide": "fine"}
 
@@ -164,6 +166,6 @@ def own_network(builder: str, file: str, *, spacing_mm: float | None = None) -> 
         multiple_of=(16, 16, 16),
         organs=True,
         views=("zoom-0.94", "zoom-1.06"),
-        window_shape=None if coarse else (96, 96, 112),
+        window_shape=None if coarse else WINDOW_SHAPE,
         margin_mm=0.0 if coarse else 30.0,
     )

@@ -35,6 +35,16 @@ if [ ! -d "$out/pseudo-pack" ]; then
   train pack "$out/pseudo/groups.toml" --data "$out/pseudo" --spacing 3 -o "$out/pseudo-pack"
 fi
 fit self ct-long "$out/pack3" "$out/pseudo-pack"
-coarse="$out/self/weights.pt" wide="$out/wide-long/weights.pt"
+# The wide network once more: MR with their labels, and pseudo-labels of the organs they lack.
+if [ ! -d "$out/full-pack" ]; then
+  train export "$out/self/weights.pt" "$out/wide-long/weights.pt" --spacing 3.6 3.0 --id first --title First -o "$out/first"
+  train export "$out/self/weights.pt" --spacing 3.3 --id narrow --title Narrow -o "$out/narrow"
+  PYTHONPATH=. "$python" Testing/benchmarks/pseudo_labels.py $recipes/public-mr.toml $recipes/unlabeled-haste.toml \
+    --data "$data" --weights "$out/first" "$out/narrow" --keep-labels -o "$out/full"
+  train pack "$out/full/groups.toml" --data "$out/full" --spacing 3 -o "$out/full-pack"
+fi
+fit wide-full wide-long "$out/pack3" "$out/full-pack"
+fit wide-fine wide-full "$out/pack3" "$out/full-pack"
+coarse="$out/self/weights.pt" wide="$out/wide-fine/weights.pt"
 train export "$coarse" "$wide" --spacing 3.6 3.0 --id flaremr --title FlareMR -o "$out/flaremr"
 train export "$out/ct-long/weights.pt" --spacing 3.3 --id flaremr-ct --title "FlareMR without MR" -o "$out/flaremr-ct"
