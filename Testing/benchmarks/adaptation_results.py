@@ -56,17 +56,18 @@ SEEN = """\
 ## What was seen
 
 Two seeds of the first table, one of the others, on one of two processor cores (x86-64 with bfloat16
-arithmetic) that other work shared: about eight hours in all. Of a core of one's own the trainings of
-the ablations took a sixth of these minutes. Later
-trainings of a recipe start from earlier ones, so that later rows have also learned for longer.
+arithmetic) that other work shared: about eight hours in all. Of a core of one's own the trainings
+of the ablations took a sixth of these minutes. Later trainings of a recipe start from earlier ones,
+so that later rows have also learned for longer.
 
 * On real people li2024 gains most, 0.55 over CT alone, and comes within 0.04 to 0.06 of what others
   published for this task with networks of full size; he2024 gains 0.52, zhu2024 0.46, and
-  contrast-randomized training 0.44 without an MR image and in half the time. CT alone at 6 mm learns the contrast of CT: with 600 instead of 1500 steps it
-  had 0.389, contrast-randomized training 0.681.
+  contrast-randomized training 0.44 without an MR image and in half the time. CT alone at 6 mm
+  learns the contrast of CT: with 600 instead of 1500 steps it had 0.389, contrast-randomized
+  training 0.681.
 * On synthetic people, all on the same eight sequences, li2024 gains most, then contrast-randomized
-  training, which sees no MR image; zhu2024 gains least here, on its own people it reaches 0.68. Why was
-  not looked into.
+  training, which sees no MR image; zhu2024 gains least here, on its own people it reaches 0.68.
+  Why was not looked into.
 * li2024: fake MR adds 0.17 to CT alone, as published in direction. Pseudo-labels add nothing after
   300 steps; the small network loses a little and two stages win it back, as published. The mirrored
   view, which should add 0.2 points, ruins the result: the networks of `mini` are not taught with
