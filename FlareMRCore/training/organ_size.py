@@ -18,7 +18,7 @@ SIZE = (0.6, 1.35)
 ORGANS = (1, 3)
 """Fewest and most organs that change at once."""
 LARGE, LARGE_WEIGHT = (1, 2, 3, 13), 3.0
-"""Liver, kidneys and spleen, whose size differs most between people, are drawn this much oftener."""
+"""Liver, kidneys and spleen, whose size differs most, are drawn so much more often."""
 REACH = 1.2
 """Standard deviation of the change around an organ's center, relative to its radius."""
 THINNING = 3
