@@ -103,7 +103,7 @@ READING = """\
 * Zoomed views (mode accurate) change nothing: 0.541 instead of 0.546.
 * PHTrans has learned a part of the liver at the first learning rate (0.11) and more at the second
   (0.21), at the cost at which the residual U-Net reaches 0.55. It may need many more steps.
-* At 6 mm the same steps teach less than at 8 mm (0.34, 0.49): a sample shows less of the abdomen.
+* At 6 mm the same steps teach less than at 8 mm (0.34, 0.49); why was not looked into.
 * UKAT is missed by every row, and spleen, left kidney and stomach of T1 too: at this length of
   training these columns tell nothing apart. The bundled weights find them in part (`weights.md`).
 * Nothing here says what finer networks, or these after more steps, gain from the same parts.

@@ -84,8 +84,8 @@ so that later rows have also learned for longer.
 * ye2023: the student is better than its 3-D teacher, as published, once its organ branch is taught.
 * stmt2023: not reproduced. Corrected labels cost 0.02 and pseudo-labels another 0.16 where the
   paper gains 0.02 in all, probably because its teacher had 220 steps. Tumors are found in no row.
-* On real people he2024 lives on its translator: with 100 steps of it (and fewer of all else) it
-  gains 0.14, as the preset `small` has it 0.52.
+* On real people he2024 needs its length: with 100 steps of translation and fewer of all else it
+  gains 0.14, as the preset `small` has it 0.52. Which of the stages matters was not looked into.
 """
 
 
