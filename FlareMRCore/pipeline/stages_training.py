@@ -228,7 +228,7 @@ TRAINING_STAGES: Mapping[str, Stage] = MappingProxyType(
             external=group_digests,
         ),
         "train-segmentation": Stage(
-            3,
+            4,
             TrainingParameters,
             train,
             NETWORK,

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from FlareMRCore.data.labels import organ_table
+from FlareMRCore.training.organ_choice import KIDNEYS
 
-KIDNEYS = (2, 13)
 GUT = (11, 12, 17, 18, 26)
 AIR_HU = -90.0
 CORTEX_MM = (4.0, 8.0)

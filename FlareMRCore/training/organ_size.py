@@ -11,17 +11,19 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from FlareMRCore.training.pack import CLASSES, PackedCase
+from FlareMRCore.data.labels import organ_table
+from FlareMRCore.training.organ_choice import KIDNEYS, THINNING, choose_organs, shown_organs
+from FlareMRCore.training.pack import PackedCase
 
 SIZE = (0.6, 1.35)
 """Range of the scaling at an organ's center, drawn on a logarithmic scale; its rim follows less."""
 ORGANS = (1, 3)
 """Fewest and most organs that change at once."""
-LARGE, LARGE_WEIGHT = (1, 2, 3, 13), 3.0
-"""Liver, kidneys and spleen, whose size differs most, are drawn so much more often."""
+LARGE = (*organ_table().subset(("liver", "spleen")).values, *KIDNEYS)
+LARGE_WEIGHT = 3.0
+"""Liver, kidneys and spleen, whose size differs most, are drawn `LARGE_WEIGHT` times as often."""
 REACH = 1.2
 """Standard deviation of the change around an organ's center, relative to its radius."""
-THINNING = 3
 
 
 def resized_organs(points: Tensor, case: PackedCase, center_vox: Tensor, rng: Generator) -> Tensor:
@@ -41,14 +43,13 @@ def resized_organs(points: Tensor, case: PackedCase, center_vox: Tensor, rng: Ge
     Source: the idea of anatomy-informed data augmentation, Kovacs et al., MICCAI 2023; the radial
     displacement is ours.
     """
-    thinned = case.labels[::THINNING, ::THINNING, ::THINNING]
-    found = np.unique(thinned[(thinned > 0) & (thinned < CLASSES)])
-    if not len(found):
+    shown = shown_organs(case.labels)
+    if not len(shown.organs):
         return points
-    count = min(len(found), int(rng.integers(ORGANS[0], ORGANS[1] + 1)))
-    weights = np.where(np.isin(found, LARGE), LARGE_WEIGHT, 1.0)
-    for organ in rng.choice(found, count, replace=False, p=weights / weights.sum()):
-        voxels = np.argwhere(thinned == organ) * float(THINNING)
+    count = int(rng.integers(ORGANS[0], ORGANS[1] + 1))
+    found = np.unique(shown.organs)
+    for organ in choose_organs(found, count, rng, often=LARGE, weight=LARGE_WEIGHT):
+        voxels = shown.of(organ)
         radius_mm = THINNING * case.spacing_mm * float(np.cbrt(len(voxels) * 3 / (4 * np.pi)))
         middle = torch.from_numpy(voxels.mean(0).astype(np.float32))
         middle_mm = (middle - center_vox) * case.spacing_mm

@@ -29,6 +29,8 @@ class SamplingParameters:
         window_share: share of images that lose their darkest and brightest values, as an export
             through a display window does.
         organ_size_share: share of samples in which some organs are grown or shrunk on their own.
+        absence_share: share of the CT and label maps in which fat takes the place of an organ or
+            of a part of it.
     """
 
     spacing_mm: float = 6.0
@@ -44,6 +46,7 @@ class SamplingParameters:
     organ_share: float = 0.0
     window_share: float = 0.0
     organ_size_share: float = 0.0
+    absence_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,15 @@ from FlareMRCore.imaging.intensity import foreground_statistics, standardize
 from FlareMRCore.training.contrast import random_appearance, smooth_noise, through_random_curve
 from FlareMRCore.training.corruption import blur, corrupt, display_window, thick_slices
 from FlareMRCore.training.inner_structure import add_inner_structure
+from FlareMRCore.training.organ_absence import Anatomy, with_fat_for_organ
+from FlareMRCore.training.organ_choice import THINNING, shown_organs
 from FlareMRCore.training.organ_size import resized_organs
-from FlareMRCore.training.pack import CLASSES, LABEL_VALUES, PackedCase
+from FlareMRCore.training.pack import LABEL_VALUES, PackedCase
 from FlareMRCore.training.parameters import SamplingParameters, Shape
 
 FILL_VOX = 16
 """One more than the engine ever fills an axis up with."""
 
-THINNING = 4
-"""Every fourth voxel along each axis is enough to find organs."""
 MR_CURVE_SHARE = 0.25
 """Share of real MR that goes through a random intensity curve."""
 STRUCTURE_CELLS = 12
@@ -53,7 +53,11 @@ def draw_sample(
     shape = parameters.shapes[int(rng.choice(len(shares), p=shares / shares.sum()))]
     grid = _source_grid(case, shape, parameters, rng)
     labels, tissues = _pick((case.labels, case.tissues), grid)
-    image = _image(case, grid, tissues, parameters, rng)
+    anatomy = Anatomy(labels, tissues, _interpolated(case, grid))
+    if case.kind != "mr" and parameters.absence_share and rng.random() < parameters.absence_share:
+        anatomy = with_fat_for_organ(anatomy, parameters.spacing_mm, rng)
+    labels = anatomy.labels
+    image = _image(case.kind, anatomy, parameters, rng)
     if parameters.window_share and rng.random() < parameters.window_share:
         image = display_window(image - image.min(), rng)
     values = image.numpy()
@@ -83,30 +87,29 @@ def _repeat_border(image: Tensor, labels: Tensor, rng: Generator) -> tuple[Tenso
     return image, labels
 
 
-def _image(
-    case: PackedCase,
-    grid: Tensor,
-    tissues: Tensor,
-    parameters: SamplingParameters,
-    rng: Generator,
-) -> Tensor:
-    source = case.image.astype(np.float32)
-    low = float(source.min())
-    image = _interpolate(source - low, grid)
-    if case.kind == "mr":
-        return _vary_mr(image, parameters.spacing_mm, rng)
-    image = image + low
-    if case.kind == "ct" and rng.random() < parameters.keep_ct:
+def _interpolated(case: PackedCase, grid: Tensor) -> Tensor:
+    """The case's image (K, J, I) on the sample's grid; its lowest value outside."""
+    source = torch.from_numpy(case.image.astype(np.float32))[None, None]
+    low = source.min()
+    above = functional.grid_sample(source - low, grid[None], mode="bilinear", align_corners=False)
+    return above[0, 0] + low
+
+
+def _image(kind: str, anatomy: Anatomy, parameters: SamplingParameters, rng: Generator) -> Tensor:
+    image = anatomy.hounsfield
+    if kind == "mr":
+        return _vary_mr(image - image.min(), parameters.spacing_mm, rng)
+    if kind == "ct" and rng.random() < parameters.keep_ct:
         return image
     signal = random_appearance(
-        tissues,
+        anatomy.tissues,
         image,
         rng,
         shares=parameters.contrast_shares,
         network_share=parameters.network_share,
     )
-    noise = smooth_noise(tissues.shape, rng, cells=STRUCTURE_CELLS)
-    signal = add_inner_structure(signal, tissues, image, noise, parameters.spacing_mm, rng)
+    noise = smooth_noise(anatomy.tissues.shape, rng, cells=STRUCTURE_CELLS)
+    signal = add_inner_structure(signal, anatomy.tissues, image, noise, parameters.spacing_mm, rng)
     return corrupt(signal, parameters.spacing_mm, rng)
 
 
@@ -114,7 +117,7 @@ def _vary_mr(image: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
     """A real MR as another scanner might have shown it, at times in a contrast of no sequence."""
     image = image.clamp(min=0)
     if rng.random() < MR_CURVE_SHARE:
-        brightest = float(torch.quantile(image[::THINNING, ::THINNING, ::THINNING], 0.995))
+        brightest = float(torch.quantile(image[::4, ::4, ::4], 0.995))
         image = through_random_curve((image / max(brightest, 1e-6)).clamp(max=1), rng)
     if rng.random() < 0.5:
         image = image.clamp(min=0) ** float(np.exp(rng.normal(0, 0.25)))
@@ -181,21 +184,14 @@ def _wanted_center_vox(
 
     Anywhere in a case that shows no organ, as a failed pseudo-label may.
     """
-    thinned = case.labels[::THINNING, ::THINNING, ::THINNING]
-    is_organ = (thinned > 0) & (thinned < CLASSES)
-    if not is_organ.any():
+    shown = shown_organs(case.labels)
+    if not len(shown.organs):
         return np.asarray(rng.uniform(0, case.labels.shape))
     if parameters.organ_share and rng.random() < parameters.organ_share:
-        organ = rng.choice(np.unique(thinned[is_organ]))
-        voxels = np.argwhere(thinned == organ) * float(THINNING)
+        voxels = shown.of(rng.choice(np.unique(shown.organs)))
         return np.asarray(rng.choice(voxels) + rng.uniform(-0.6, 0.6, 3) * half)
-    voxels = np.argwhere(is_organ) * float(THINNING)
-    return np.asarray(rng.uniform(voxels.min(0) - THINNING, voxels.max(0) + THINNING))
-
-
-def _interpolate(array: NDArray[np.float32], grid: Tensor) -> Tensor:
-    source = torch.from_numpy(array)[None, None]
-    return functional.grid_sample(source, grid[None], mode="bilinear", align_corners=False)[0, 0]
+    low, high = shown.voxels.min(0), shown.voxels.max(0)
+    return np.asarray(rng.uniform(low - THINNING, high + THINNING))
 
 
 def _pick(arrays: tuple[NDArray[np.uint8], ...], grid: Tensor) -> tuple[Tensor, ...]:
