@@ -90,6 +90,21 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+def test_samples_drawn_ahead_teach_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = []
+    for count in (0, 3):
+        monkeypatch.setattr(segmentation, "usual_workers", lambda *_, count=count: count)
+        path = _train(tmp_path / str(count), _parameters(6), SilentReporter())
+        weights.append(load_checkpoint(path)["state_dict"])
+    for name, expected in weights[0].items():
+        torch.testing.assert_close(weights[1][name], expected, rtol=1e-2, atol=1e-4)
+    curves = [(tmp_path / folder / "curve.csv").read_text().splitlines() for folder in "03"]
+    cases_drawn = [[row.split(",")[3] for row in curve] for curve in curves]
+    assert cases_drawn[0] == cases_drawn[1]
+
+
 def test_a_checkpoint_of_other_parameters_is_refused(tmp_path: Path) -> None:
     _train(tmp_path, _parameters(2), SilentReporter())
     with pytest.raises(UsageError, match="other parameters"):
