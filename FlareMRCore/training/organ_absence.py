@@ -1,7 +1,8 @@
-"""Organs that end early or are not there: fat where an atlas would expect a kidney.
+"""Organs that end early, are wasted or are not there: fat where an atlas expects a kidney.
 
 After an operation, or with much fat around a small kidney, position alone says nothing; a network
-that was taught whole anatomies only takes the fat for the organ.
+that was taught whole anatomies only takes the fat for the organ. Seen in T1: dark kidneys in bright
+fat, which its fascia bounds, taken for the medulla of a larger kidney.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.random import Generator
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,8 +21,11 @@ from FlareMRCore.training.organ_choice import KIDNEYS, choose_organs
 from FlareMRCore.training.pack import CLASSES
 from FlareMRCore.training.tissues import AIR, CLUSTER_CENTERS_HU, FAT
 
-WHOLE_SHARE = 0.25
-"""Share of the chosen organs that go as a whole; the others lose what lies beyond a cut."""
+MODES, MODE_SHARES = ("whole", "cut", "shell"), (0.2, 0.35, 0.45)
+"""What is lost: all of an organ, what lies beyond a cut, or its outer layers."""
+SHELL_MM = (4.0, 16.0)
+FASCIA_SHARE, FASCIA_HU = 0.6, (-70.0, 20.0)
+"""Share of lost shells that leave a thin line where the organ ended, and its Hounsfield units."""
 KEPT = (0.2, 0.85)
 """Range of the share of a cut organ that stays."""
 CUT_NOISE_MM, CUT_CELLS = 4.0, 8
@@ -54,17 +59,36 @@ def with_fat_for_organ(anatomy: Anatomy, spacing_mm: float, rng: Generator) -> A
     if not len(found):
         return anatomy
     (organ,) = choose_organs(found, 1, rng, often=KIDNEYS, weight=KIDNEY_WEIGHT)
-    gone = anatomy.labels == organ
-    if rng.random() >= WHOLE_SHARE:
-        gone &= _beyond_a_cut(gone, spacing_mm, rng)
-    rim = functional.max_pool3d(gone.float()[None, None], 5, stride=1, padding=2)[0, 0] > 0
-    filled = gone | (rim & (anatomy.tissues >= AIR))
-    texture = smooth_noise(gone.shape, rng, cells=CUT_CELLS) * TEXTURE_HU
+    whole = anatomy.labels == organ
+    mode = rng.choice(MODES, p=MODE_SHARES)
+    gone = whole
+    if mode == "cut":
+        gone = whole & _beyond_a_cut(whole, spacing_mm, rng)
+    elif mode == "shell":
+        gone = whole & _shell(whole, spacing_mm, rng)
+    filled = gone | (_dilated(gone, 2) & (anatomy.tissues >= AIR))
+    fat = FAT_HU + smooth_noise(gone.shape, rng, cells=CUT_CELLS) * TEXTURE_HU
+    if mode == "shell" and rng.random() < FASCIA_SHARE:
+        fascia = gone & _dilated(~whole, 1)
+        fat = torch.where(fascia, float(rng.uniform(*FASCIA_HU)), fat)
     return Anatomy(
         torch.where(gone, SUBCUTANEOUS_FAT, anatomy.labels),
         torch.where(filled, FAT, anatomy.tissues),
-        torch.where(filled, FAT_HU + texture, anatomy.hounsfield),
+        torch.where(filled, fat, anatomy.hounsfield),
     )
+
+
+def _dilated(mask: Tensor, vox: int) -> Tensor:
+    pooled = functional.max_pool3d(mask.float()[None, None], 2 * vox + 1, stride=1, padding=vox)
+    return pooled[0, 0] > 0
+
+
+def _shell(organ: Tensor, spacing_mm: float, rng: Generator) -> Tensor:
+    """Where (K, J, I) an organ lies less deep than a thickness that differs from place to place."""
+    depth_mm = torch.from_numpy(ndimage.distance_transform_edt(organ.numpy())) * spacing_mm
+    thickness = float(rng.uniform(*SHELL_MM))
+    unevenness = smooth_noise(organ.shape, rng, cells=CUT_CELLS) * (0.3 * thickness)
+    return depth_mm < thickness + unevenness
 
 
 def _beyond_a_cut(organ: Tensor, spacing_mm: float, rng: Generator) -> Tensor:

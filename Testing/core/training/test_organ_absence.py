@@ -33,6 +33,11 @@ def _kidney_in_muscle(shape: tuple[int, int, int] = (40, 24, 24)) -> Anatomy:
     return Anatomy(labels, tissues, torch.where(labels > 0, 150.0, 55.0))
 
 
+def _only(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    shares = tuple(float(mode == known) for known in organ_absence.MODES)
+    monkeypatch.setattr(organ_absence, "MODE_SHARES", shares)
+
+
 def _without_kidney(anatomy: Anatomy, seed: int) -> Anatomy:
     rng = np.random.default_rng(seed)
     while True:
@@ -42,7 +47,7 @@ def _without_kidney(anatomy: Anatomy, seed: int) -> Anatomy:
 
 
 def test_a_whole_organ_becomes_fat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(organ_absence, "WHOLE_SHARE", 1.0)
+    _only(monkeypatch, "whole")
     before = _kidney_in_muscle()
     after = _without_kidney(before, 0)
     kidney, liver = before.labels == 2, before.labels == 1
@@ -55,7 +60,7 @@ def test_a_whole_organ_becomes_fat(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unlabeled_voxels_at_its_border_become_fat_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Liver 2 voxels away must stay, muscle 2 voxels away not, and 3 voxels away again."""
-    monkeypatch.setattr(organ_absence, "WHOLE_SHARE", 1.0)
+    _only(monkeypatch, "whole")
     after = _without_kidney(_kidney_in_muscle(), 0)
     assert after.tissues[20, 12, 16:19].tolist() == [FAT, FAT, MUSCLE]
     assert after.tissues[20, 17:19, 12].tolist() == [FAT, 1]
@@ -64,7 +69,7 @@ def test_unlabeled_voxels_at_its_border_become_fat_too(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_cut_organ_keeps_one_side(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(organ_absence, "WHOLE_SHARE", 0.0)
+    _only(monkeypatch, "cut")
     before = _kidney_in_muscle()
     after = _without_kidney(before, seed)
     kidney, kept = before.labels == 2, after.labels == 2
@@ -75,6 +80,25 @@ def test_a_cut_organ_keeps_one_side(seed: int, monkeypatch: pytest.MonkeyPatch) 
     middles = [mask.nonzero().float().mean(0) * SPACING_MM for mask in (kept, gone)]
     assert float((middles[0] - middles[1]).norm()) > 9  # two sides, not scattered voxels
     assert torch.equal(after.hounsfield[kept], before.hounsfield[kept])
+
+
+@pytest.mark.parametrize("fascia", [False, True])
+def test_of_a_wasted_organ_the_inside_stays(fascia: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    _only(monkeypatch, "shell")
+    monkeypatch.setattr(organ_absence, "SHELL_MM", (9.0, 9.0))
+    monkeypatch.setattr(organ_absence, "FASCIA_SHARE", float(fascia))
+    monkeypatch.setattr(organ_absence, "FASCIA_HU", (20.0, 20.0))
+    before = _kidney_in_muscle()
+    after = _without_kidney(before, 0)
+    kidney, kept = before.labels == 2, after.labels == 2
+    assert (kept <= kidney).all()
+    assert not kept[5].any()
+    assert kept[20, 12, 12]
+    assert 0.1 < float(kept.sum() / kidney.sum()) < 0.7
+    line, fat = after.hounsfield[20, 12, 8], after.hounsfield[20, 12, 9]
+    assert float(line) == pytest.approx(20 if fascia else FAT_HU, abs=0 if fascia else 30)
+    assert float(fat) == pytest.approx(FAT_HU, abs=30)
+    assert (after.tissues[kidney & ~kept] == FAT).all()
 
 
 def test_without_organs_nothing_changes() -> None:
