@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from FlareMRCore.networks.builders import build_network
 from FlareMRCore.progress import Reporter
 from FlareMRCore.training.checkpoint import State, export_state
 from FlareMRCore.training.distributed import Processes, process_group
-from FlareMRCore.training.drawing_ahead import drawn_ahead, usual_workers
 from FlareMRCore.training.learning_parameters import Averaging, Optimization, TrainerParameters
 from FlareMRCore.training.losses import marginal_dice_ce
 from FlareMRCore.training.pack import PackedCase
@@ -59,12 +58,16 @@ def train_segmentation(
         WeightsError: the loss is no longer finite; the batch is kept beside the checkpoint.
     """
     with process_group(device) as processes:
-        draw = _drawing(cases, parameters, processes)
-        workers = usual_workers(device, processes.count)
-        with drawn_ahead(draw, workers, end=parameters.steps) as ahead:
-            task = _task(ahead, parameters, processes, initial)
-            common = _trainer_parameters(parameters)
-            state = train(task, common, folder, reporter=reporter, processes=processes)
+        task = _task(cases, parameters, processes, initial)
+        averaging = Averaging("gentle", parameters.average_decay)
+        common = TrainerParameters(
+            parameters.steps,
+            parameters.seed,
+            parameters.checkpoint_every,
+            precision=parameters.precision,
+            averaging=averaging,
+        )
+        state = train(task, common, folder, reporter=reporter, processes=processes)
         if processes.is_writer:
             export_state(folder / "weights.pt", state, parameters.builder)
     return folder / "weights.pt"
@@ -88,16 +91,6 @@ def learning_rate(parameters: TrainingParameters, step: int) -> float:
     return optimization.learning_rate * factor
 
 
-def _trainer_parameters(parameters: TrainingParameters) -> TrainerParameters:
-    return TrainerParameters(
-        parameters.steps,
-        parameters.seed,
-        parameters.checkpoint_every,
-        precision=parameters.precision,
-        averaging=Averaging("gentle", parameters.average_decay),
-    )
-
-
 def _optimization(parameters: TrainingParameters) -> Optimization:
     return Optimization(
         "adamw",
@@ -109,22 +102,8 @@ def _optimization(parameters: TrainingParameters) -> Optimization:
     )
 
 
-def _drawing(
-    cases: tuple[PackedCase, ...], parameters: TrainingParameters, processes: Processes
-) -> Callable[[int], Batch]:
-    def draw(step: int) -> Batch:
-        # The first process draws what a training with one process would.
-        place = [parameters.seed, step] + [processes.rank] * (processes.rank > 0)
-        sample = draw_sample(cases, parameters.sampling, np.random.default_rng(place))
-        tensors = {"image": sample.image, "labels": sample.labels, "allowed": sample.allowed}
-        on_device = {name: value.to(processes.device) for name, value in tensors.items()}
-        return Batch(on_device, (sample.case_id,))
-
-    return draw
-
-
 def _task(
-    draw: Callable[[int], Batch],
+    cases: tuple[PackedCase, ...],
     parameters: TrainingParameters,
     processes: Processes,
     initial: State | None,
@@ -133,6 +112,15 @@ def _task(
     network = build_network(parameters.builder)
     if initial is not None:
         network.load_state_dict(initial)
+
+    def draw(step: int) -> Batch:
+        # The first process draws what a training with one process would.
+        place = [parameters.seed, step] + [processes.rank] * (processes.rank > 0)
+        sample = draw_sample(cases, parameters.sampling, np.random.default_rng(place))
+        tensors = {"image": sample.image, "labels": sample.labels, "allowed": sample.allowed}
+        on_device = {name: value.to(processes.device) for name, value in tensors.items()}
+        return Batch(on_device, (sample.case_id,))
+
     return TrainingTask(
         network.to(processes.device),
         {GROUP: ParameterGroup(_optimization(parameters))},

@@ -32,6 +32,7 @@ from FlareMRCore.training.distributed import (
     gather_values,
     mean_over_processes,
 )
+from FlareMRCore.training.drawing_ahead import drawn_ahead, usual_workers
 from FlareMRCore.training.learning_parameters import TrainerParameters
 from FlareMRCore.training.mean_teacher import average_decay, averaged_names
 from FlareMRCore.training.optimizers import build_optimizer
@@ -80,12 +81,17 @@ def train(
         raise UsageError("Batches are accumulated for one optimizer only.", code="usage.accumulate")
     folder.mkdir(parents=True, exist_ok=True)
     state = _start(task, parameters, folder, reporter=reporter, processes=processes)
-    with curve_log(folder, state.step, writes=processes.is_writer) as log:
+    workers = usual_workers(processes.device, processes.count)
+    end = parameters.steps * parameters.accumulate
+    with (
+        curve_log(folder, state.step, writes=processes.is_writer) as log,
+        drawn_ahead(task.draw, workers, end=end) as draw,
+    ):
         while state.step < parameters.steps and not _is_stale(state, parameters):
             _stop_if_asked(state, task, folder, parameters, reporter=reporter, processes=processes)
             started = time.perf_counter()
             first = state.step * parameters.accumulate
-            batches = [task.draw(first + number) for number in range(parameters.accumulate)]
+            batches = [draw(first + number) for number in range(parameters.accumulate)]
             row = _step(state, batches, task, parameters, folder=folder, processes=processes)
             row |= _validated(state, task, parameters)
             if log is not None:

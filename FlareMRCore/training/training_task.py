@@ -72,7 +72,8 @@ class TrainingTask:
     Attributes:
         network: everything that learns, on the device; parts may be frozen.
         groups: parameters by the name that objectives use.
-        draw: the batch of that number, on the device; the same for the same number.
+        draw: the batch of that number, on the device; the same for the same number, in any
+            thread.
         objectives: losses of a batch in order of their updates; code after a `yield` sees the
             updated network.
         identity: text that a checkpoint must agree with.

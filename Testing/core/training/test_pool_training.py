@@ -9,7 +9,7 @@ from FlareMRCore.errors import Cancelled, UsageError
 from FlareMRCore.networks.blocks import BlockStyle
 from FlareMRCore.networks.unet import Branch, UNet, UNetPlan
 from FlareMRCore.progress import SilentReporter
-from FlareMRCore.training import pool_training
+from FlareMRCore.training import pool_training, trainer
 from FlareMRCore.training.checkpoint import load_checkpoint
 from FlareMRCore.training.curves import read_curves
 from FlareMRCore.training.learning_parameters import (
@@ -109,6 +109,19 @@ def test_a_stopped_training_ends_like_one_that_went_through(tmp_path: Path, meth
         )
         ends.append(load_checkpoint(path)["state_dict"])
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_batches_drawn_ahead_teach_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = _parameters(4, "mean-teacher", composition=MIX, augmentation="he2024")
+    losses = []
+    for count in (0, 2):
+        folder = tmp_path / str(count)
+        monkeypatch.setattr(trainer, "usual_workers", lambda *_, count=count: count)
+        train_pools(POOLS, parameters, folder, reporter=SilentReporter(), device=CPU)
+        losses.append(read_curves(folder / "curve.csv")["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 def _gradients(parameters: PoolTrainingParameters, *, step: int = 3) -> torch.Tensor:

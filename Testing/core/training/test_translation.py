@@ -10,6 +10,7 @@ from FlareMRCore.data.phantom import make_phantom, phantom_geometry
 from FlareMRCore.errors import Cancelled, UsageError
 from FlareMRCore.imaging.sobel import sobel_magnitude
 from FlareMRCore.progress import SilentReporter
+from FlareMRCore.training import trainer
 from FlareMRCore.training.checkpoint import load_checkpoint
 from FlareMRCore.training.curves import read_curves
 from FlareMRCore.training.learning_parameters import Averaging, TrainerParameters
@@ -164,6 +165,16 @@ def test_a_stopped_translation_ends_like_one_that_went_through(tmp_path: Path, f
     resumed = _train(tmp_path / "cut", parameters)
     states = [load_checkpoint(path)["state_dict"] for path in (straight, resumed)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_images_drawn_ahead_teach_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = []
+    for count in (0, 2):
+        folder = tmp_path / str(count)
+        monkeypatch.setattr(trainer, "usual_workers", lambda *_, count=count: count)
+        _train(folder, _darnet(4))
+        losses.append(read_curves(folder / "curve.csv")["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 def test_images_of_other_axes_or_of_one_domain_are_refused(tmp_path: Path) -> None:
