@@ -45,6 +45,7 @@ if [ ! -d "$out/full-pack" ]; then
 fi
 fit wide-full wide-long "$out/pack3" "$out/full-pack"
 fit wide-fine wide-full "$out/pack3" "$out/full-pack"
-coarse="$out/self/weights.pt" wide="$out/wide-fine/weights.pt"
+fit wide-absent wide-fine "$out/pack3" "$out/full-pack"
+coarse="$out/self/weights.pt" wide="$out/wide-absent/weights.pt"
 train export "$coarse" "$wide" --spacing 3.6 2.4 --id flaremr --title FlareMR -o "$out/flaremr"
 train export "$out/ct-long/weights.pt" --spacing 3.3 --id flaremr-ct --title "FlareMR without MR" -o "$out/flaremr-ct"
