@@ -12,7 +12,6 @@ import torch
 
 Drawn = TypeVar("Drawn")
 MOST_WORKERS = 8
-WAITING_PER_WORKER = 2
 
 
 def usual_workers(device: torch.device, processes: int = 1) -> int:
@@ -43,7 +42,7 @@ def drawn_ahead(
     Args:
         draw: result of that number; what it raises is raised where the number is asked for.
         workers: threads, each with one thread of torch.
-        end: no number from here on is prepared.
+        end: one more than the last number that will be asked for.
     """
     if workers < 1:
         yield draw
@@ -52,7 +51,7 @@ def drawn_ahead(
     pool = ThreadPoolExecutor(workers, "draw", torch.set_num_threads, (1,))
 
     def take(number: int) -> Drawn:
-        for ahead in range(number, min(number + workers * WAITING_PER_WORKER, end)):
+        for ahead in range(number, min(number + workers + 1, end)):
             if ahead not in waiting:
                 waiting[ahead] = pool.submit(draw, ahead)
         return waiting.pop(number).result()
