@@ -1,8 +1,7 @@
 """Organs that end early, are wasted or are not there: fat where an atlas expects a kidney.
 
-After an operation, or with much fat around a small kidney, position alone says nothing; a network
-that was taught whole anatomies only takes the fat for the organ. Seen in T1: dark kidneys in bright
-fat, which its fascia bounds, taken for the medulla of a larger kidney.
+After an operation, or with much fat around a small kidney, position alone says little. Seen in T1:
+dark kidneys in bright fat, which its fascia bounds, taken for the medulla of a larger kidney.
 """
 
 from __future__ import annotations
