@@ -40,9 +40,30 @@ def test_right_half_precision_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_slow_half_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "MAX_SLOWDOWN", 0.0)
+    monkeypatch.setattr(precision, "SHORT_S", 0.0)
     chosen = choose_precision(Scaled(""), PROBE, "cpu", candidates=("bfloat16",))
     assert chosen.name == "float32"
     assert "times as long" in chosen.reason
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name"), [((9.0, 1.0), "bfloat16"), ((9.0, 9.0, 9.0), "float32")]
+)
+def test_a_pass_slowed_down_by_other_work_does_not_decide(
+    seconds: tuple[float, ...], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = iter((1.0, *seconds))
+    logits = Scaled("")(PROBE).detach()
+    monkeypatch.setattr(precision, "_timed_logits", lambda *_: (logits, next(passes)))
+    assert choose_precision(Scaled(""), PROBE, "cpu", candidates=("bfloat16",)).name == name
+    assert next(passes, None) is None
+
+
+def test_short_passes_are_never_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = iter((1e-4, 0.09))
+    logits = Scaled("")(PROBE).detach()
+    monkeypatch.setattr(precision, "_timed_logits", lambda *_: (logits, next(passes)))
+    assert choose_precision(Scaled(""), PROBE, "cpu", candidates=("bfloat16",)).name == "bfloat16"
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("overflow", "finite"), ("wrong", "labels")])
