@@ -99,7 +99,7 @@ def choose_precision(
     for name in names:
         logits, seconds = _timed_logits(network, probe, device, _DTYPES[name])
         for _ in range(RETIMED):
-            if seconds < max(SHORT_S, MAX_SLOWDOWN * reference_s):
+            if not _is_too_slow(seconds, reference_s):
                 break
             seconds = min(seconds, _timed_logits(network, probe, device, _DTYPES[name])[1])
         fault = _fault(logits, reference, seconds, reference_s)
@@ -148,6 +148,10 @@ def _timed_logits(
     return logits, min(seconds)
 
 
+def _is_too_slow(seconds: float, reference_s: float) -> bool:
+    return seconds >= max(SHORT_S, MAX_SLOWDOWN * reference_s)
+
+
 def _fault(logits: Tensor, reference: Tensor, seconds: float, reference_s: float) -> str:
     """What is wrong with half-precision logits; empty if nothing is."""
     if not bool(torch.isfinite(logits).all()):
@@ -159,6 +163,6 @@ def _fault(logits: Tensor, reference: Tensor, seconds: float, reference_s: float
     error = float((logits - reference).square().mean().sqrt()) / spread
     if error > MAX_LOGIT_ERROR:
         return f"logits differ by {error:.1%} of their spread"
-    if seconds >= max(SHORT_S, MAX_SLOWDOWN * reference_s):
+    if _is_too_slow(seconds, reference_s):
         return f"it takes {seconds / max(reference_s, 1e-9):.1f} times as long as float32"
     return ""
